@@ -1,0 +1,23 @@
+//! The logic of tidemill: no operating system, no heap, no clock of its own.
+//!
+//! A program written against this crate runs the same on a microcontroller, on a host and in a deterministic
+//! simulator. Time comes in as a value ([`time::Instant`]), what is due next goes out as a value, bytes move
+//! through [`net::Stack`], and whatever is not ready yet says [`nb::Error::WouldBlock`].
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`time`] | ticks of one microsecond: `Instant`, `Duration`, `Clock` |
+//! | [`random`] | keyed draws: randomness as a pure function |
+//! | [`task`] | the `nb`-style `Task` and what it may wait for |
+//! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
+//! | [`net`] | the network trait, its adapters, and the smoltcp stack |
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod executor;
+pub mod net;
+pub mod random;
+pub mod task;
+pub mod time;

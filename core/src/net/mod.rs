@@ -1,0 +1,159 @@
+//! The network, as a small `nb` trait whose every outcome is distinct.
+//!
+//! [`Stack`] is what a world supplies: smoltcp in firmware and simulation, OS sockets on a host. embedded-nal leaves
+//! open what end of stream, a reset or a refused connection look like; this trait pins them down, and one conformance
+//! test (`tests/tests/net_conformance.rs`) runs against each implementation:
+//!
+//! | event | outcome |
+//! |---|---|
+//! | nothing to read yet, no room to write, no connection waiting | `WouldBlock` |
+//! | the peer has sent its FIN and all was read | `recv` is `Ok(0)`, once and for ever |
+//! | the peer reset the connection | [`Error::Reset`] |
+//! | nobody listens there | [`Error::Refused`] |
+//! | nobody answers | [`Error::TimedOut`] |
+//! | own half shut down, then `send` | [`Error::Closed`] |
+//! | a handle used after `close` | [`Error::Stale`], never somebody else's socket |
+//! | no socket left | [`Error::Full`] |
+//! | zero-length `recv` or `send` | `Ok(0)`, and nothing changes |
+//!
+//! Readiness is the other half. `nb` alone has no way to say *when* to come back; a task that got `WouldBlock` calls
+//! [`Stack::watch`] with a token, and the token comes out of [`Stack::next_ready`] when it is worth trying again.
+
+use core::net::SocketAddr;
+
+#[cfg(feature = "smoltcp")]
+pub mod smoltcp;
+
+/// Names a socket of one stack: a slot and the generation of its occupant. `Copy`, and stale once the socket is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Handle {
+    index: u16,
+    generation: u16,
+}
+
+impl Handle {
+    /// For implementors of [`Stack`]: the handle of slot `index` in its `generation`.
+    pub const fn new(index: u16, generation: u16) -> Self {
+        Self { index, generation }
+    }
+
+    /// The slot, dense from 0: fit to index a table with.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// How many occupants the slot had before this one (wrapping).
+    pub const fn generation(self) -> u16 {
+        self.generation
+    }
+}
+
+/// What a watcher wants to hear of. End of stream and failure make a socket ready for both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// `recv` or, on a listener, `accept` would not block.
+    Read,
+    /// `send` or, while connecting, `connected` would not block.
+    Write,
+    /// Whichever comes first.
+    Both,
+}
+
+/// Names a watcher; the stack hands it back as it came. Executors use the task's slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Token(pub u32);
+
+/// Why a network call failed. Each variant names what the caller can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nobody listens at the address: try another, or later.
+    Refused,
+    /// The peer, or something between, cut the connection: what was in flight may be lost.
+    Reset,
+    /// The stack gave up waiting for the peer.
+    TimedOut,
+    /// No route to the address.
+    Unreachable,
+    /// The handle's socket has been closed: a mistake of the caller.
+    Stale,
+    /// Every socket is taken: close one first.
+    Full,
+    /// Another socket listens at this address.
+    AddressInUse,
+    /// The system does not allow it.
+    Denied,
+    /// The call does not fit the socket's state: data on a listener, or before the connection is up.
+    NotConnected,
+    /// `send` after `shutdown`, or to a peer that has gone.
+    Closed,
+    /// Any other failure of the system below, by its own number.
+    Os(i32),
+}
+
+impl core::fmt::Display for Error {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "connection refused",
+            Self::Reset => "connection reset by peer",
+            Self::TimedOut => "connection timed out",
+            Self::Unreachable => "network unreachable",
+            Self::Stale => "stale socket handle",
+            Self::Full => "no socket left",
+            Self::AddressInUse => "address already in use",
+            Self::Denied => "permission denied",
+            Self::NotConnected => "not connected",
+            Self::Closed => "connection closed",
+            Self::Os(code) => return write!(f, "system error {code}"),
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// TCP as a world supplies it. Nothing here blocks, allocates or reads a clock.
+pub trait Stack {
+    /// Listens at `local` (port 0: the stack chooses) with room for `backlog` connections not yet accepted.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`], [`Error::Denied`], [`Error::Full`].
+    fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, Error>;
+
+    /// Takes a connection that is up, and its peer's address.
+    fn accept(&mut self, listener: Handle) -> nb::Result<(Handle, SocketAddr), Error>;
+
+    /// Starts connecting; [`Stack::connected`] tells the outcome.
+    ///
+    /// # Errors
+    /// [`Error::Full`] or [`Error::Unreachable`]; a refusal may come here or from `connected`.
+    fn connect(&mut self, remote: SocketAddr) -> Result<Handle, Error>;
+
+    /// Whether the connection is up: `WouldBlock` while it is under way. The outcome stays until `close`.
+    fn connected(&mut self, socket: Handle) -> nb::Result<(), Error>;
+
+    /// Reads what is there, at least one byte. `Ok(0)` is end of stream (or an empty `buf`).
+    fn recv(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<usize, Error>;
+
+    /// Writes what fits, at least one byte unless `buf` is empty.
+    fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error>;
+
+    /// Ends our half once what was sent has gone out; the other half can still be read.
+    fn shutdown(&mut self, socket: Handle) -> Result<(), Error>;
+
+    /// Gives the socket up: what was sent still goes out, then FIN. The handle is stale from here on.
+    /// Data of the peer not yet read is lost, and it may be told by a reset. A stale handle is ignored.
+    fn close(&mut self, socket: Handle);
+
+    /// Gives the socket up at once with a reset; nothing more goes out. A stale handle is ignored.
+    fn abort(&mut self, socket: Handle);
+
+    /// The address of this end.
+    fn local_addr(&self, socket: Handle) -> Result<SocketAddr, Error>;
+
+    /// Hands out `token` once, through [`Stack::next_ready`], as soon as `socket` is (or already is) ready for
+    /// `interest`. One watcher per socket: a later call replaces an earlier one. A wake-up may be spurious, never lost.
+    fn watch(&mut self, socket: Handle, interest: Interest, token: Token) -> Result<(), Error>;
+
+    /// The next token whose socket became ready. O(1).
+    fn next_ready(&mut self) -> Option<Token>;
+}

@@ -1,0 +1,1 @@
+//! The smoltcp stack behind [`super::Stack`].

@@ -1,0 +1,79 @@
+//! A task: a state machine that is polled until it has a result, and says what it waits for in between.
+//!
+//! `poll` runs until it would have to wait. Before it returns `WouldBlock` it names what it waits for through its
+//! [`Context`]: a deadline, a socket, or both; whichever comes first gets it polled again. A task that names nothing
+//! is polled on the next tick. That is the hole plain `nb` leaves open: here every `WouldBlock` has a reason that an
+//! executor can sleep on. A task is never polled again after it returned anything else.
+//!
+//! A task is generic over the world's network `S` and over `X`, whatever it shares with its siblings in the same pool.
+
+use crate::net::{Error, Handle, Interest, Stack, Token};
+use crate::time::Instant;
+
+/// Something that is polled until it is done. See the [module](self).
+pub trait Task<S, X = ()> {
+    /// What it yields when it succeeds.
+    type Output;
+    /// What it yields when it fails.
+    type Error;
+
+    /// Runs until done or until it would wait.
+    fn poll(&mut self, cx: &mut Context<'_, S, X>) -> nb::Result<Self::Output, Self::Error>;
+}
+
+/// What a task sees of its world during one poll.
+pub struct Context<'a, S, X = ()> {
+    /// The time of this turn.
+    pub now: Instant,
+    /// The world's network.
+    pub net: &'a mut S,
+    /// What the tasks of this pool share.
+    pub shared: &'a mut X,
+    token: Token,
+    waits: Waits,
+}
+
+/// What a task said it waits for.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Waits {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) named: bool,
+    pub(crate) wake_all: bool,
+}
+
+impl<'a, S, X> Context<'a, S, X> {
+    pub(crate) fn new(now: Instant, net: &'a mut S, shared: &'a mut X, token: Token) -> Self {
+        Self { now, net, shared, token, waits: Waits::default() }
+    }
+
+    pub(crate) fn waits(&self) -> Waits {
+        self.waits
+    }
+
+    /// Poll again at `deadline`, or at an earlier one already named.
+    pub fn wait_until(&mut self, deadline: Instant) {
+        self.waits.named = true;
+        self.waits.deadline = Some(self.waits.deadline.map_or(deadline, |d| d.min(deadline)));
+    }
+
+    /// Poll again only when a sibling calls [`Context::wake_all`], or for another wait named beside this one.
+    pub fn wait_for_wake(&mut self) {
+        self.waits.named = true;
+    }
+
+    /// Polls every task of this pool in this turn: something they share has changed. O(tasks).
+    pub fn wake_all(&mut self) {
+        self.waits.wake_all = true;
+    }
+}
+
+impl<S: Stack, X> Context<'_, S, X> {
+    /// Poll again when `socket` is ready for `interest`.
+    ///
+    /// # Errors
+    /// [`Error::Stale`].
+    pub fn wait_for(&mut self, socket: Handle, interest: Interest) -> Result<(), Error> {
+        self.waits.named = true;
+        self.net.watch(socket, interest, self.token)
+    }
+}

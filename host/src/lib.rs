@@ -1,0 +1,1 @@
+//! tidemill on an operating system.

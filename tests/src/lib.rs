@@ -1,0 +1,1 @@
+//! What crosses tidemill's crates; see `tests/`.
