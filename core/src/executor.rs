@@ -1,6 +1,46 @@
 //! The loop that turns a pool of tasks, and says until when it may sleep.
+//!
+//! A turn wakes the tasks whose sockets became ready or whose deadlines have come, polls them first in, first out, and
+//! returns the next deadline. It never polls a task that has nothing to do, and never more than a budget per turn, so
+//! that a task which always has something to do starves nobody.
+//!
+//! ```
+//! use tidemill_core::executor::Executor;
+//! use tidemill_core::net::NoNetwork;
+//! use tidemill_core::pool::Slot;
+//! use tidemill_core::task::{Context, Task};
+//! use tidemill_core::time::{Duration, EPOCH, Instant};
+//!
+//! /// Done when its time has come.
+//! struct Sleep(Instant);
+//! impl Task<NoNetwork> for Sleep {
+//!     type Output = Instant;
+//!     type Error = ();
+//!     fn poll(&mut self, cx: &mut Context<'_, NoNetwork>) -> nb::Result<Instant, ()> {
+//!         if cx.now >= self.0 {
+//!             return Ok(cx.now);
+//!         }
+//!         cx.wait_until(self.0);
+//!         Err(nb::Error::WouldBlock)
+//!     }
+//! }
+//!
+//! let mut executor = Executor::new([const { Slot::EMPTY }; 2]);
+//! let later = EPOCH + Duration::from_millis(5);
+//! let id = executor.pool.submit(Sleep(later)).unwrap();
+//! assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut ()), Some(later));
+//! assert_eq!(executor.pool.result(id), Err(nb::Error::WouldBlock));
+//! assert_eq!(executor.turn(later, &mut NoNetwork, &mut ()), None);
+//! assert_eq!(executor.pool.result(id), Ok(later));
+//! ```
 
-use crate::time::Instant;
+use crate::net::{Stack, Token};
+use crate::pool::{Slot, TaskPool};
+use crate::task::{Context, Task};
+use crate::time::{Duration, Instant};
+
+/// When a task is polled again that would wait, but named nothing to wait for.
+pub const TICK: Duration = Duration::from_millis(1);
 
 /// What a world runs: it is turned whenever something may have changed, and says when it must be turned next.
 ///
@@ -10,4 +50,278 @@ pub trait Program<S> {
     /// Does all that can be done at `now`. Returns the latest time of the next turn; `None`: only the network can
     /// bring more. A time not after `now` means: again at once, after the world has moved bytes.
     fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant>;
+}
+
+/// A pool and the loop that polls it. `B` holds the slots; see [`TaskPool`].
+pub struct Executor<T, B, O = (), E = ()> {
+    /// The tasks.
+    pub pool: TaskPool<T, B, O, E>,
+}
+
+impl<T, B, O, E> Executor<T, B, O, E>
+where
+    B: AsRef<[Slot<T, O, E>]> + AsMut<[Slot<T, O, E>]>,
+{
+    /// An executor over these slots. O(N).
+    pub fn new(slots: B) -> Self {
+        Self { pool: TaskPool::new(slots) }
+    }
+
+    /// Has every task polled in the next turn: something they share was changed from outside. O(N).
+    pub fn wake_all(&mut self) {
+        self.pool.wake_all();
+    }
+
+    /// Polls what is ready at `now`; returns when it must be turned next at the latest (see [`Program::turn`]).
+    ///
+    /// Tokens of `net` are taken as slots of this pool, so one executor owns a stack's readiness.
+    pub fn turn<S, X>(&mut self, now: Instant, net: &mut S, shared: &mut X) -> Option<Instant>
+    where
+        S: Stack,
+        T: Task<S, X, Output = O, Error = E>,
+    {
+        self.pool.expire(now);
+        // Two polls for each live task and a few for new ones: enough to go on after a wake-up by a sibling, and
+        // little enough that the network gets its turn.
+        let mut budget = 2 * self.pool.live() + 8;
+        loop {
+            while let Some(Token(index)) = net.next_ready() {
+                self.pool.wake(index);
+            }
+            if budget == 0 && self.pool.any_ready() {
+                return Some(now);
+            }
+            let Some(index) = self.pool.pop_ready() else { break };
+            budget -= 1;
+            self.poll(index, now, net, shared);
+        }
+        self.pool.first_deadline().map(|(deadline, _)| deadline)
+    }
+
+    fn poll<S, X>(&mut self, index: u32, now: Instant, net: &mut S, shared: &mut X)
+    where
+        S: Stack,
+        T: Task<S, X, Output = O, Error = E>,
+    {
+        let Some(task) = self.pool.task(index) else { return };
+        let mut cx = Context::new(now, net, shared, Token(index));
+        let result = task.poll(&mut cx);
+        let waits = cx.waits();
+        match result {
+            Ok(output) => self.pool.complete(index, Ok(output)),
+            Err(nb::Error::Other(error)) => self.pool.complete(index, Err(error)),
+            Err(nb::Error::WouldBlock) => match waits.deadline {
+                Some(deadline) if deadline <= now => self.pool.wake(index),
+                Some(deadline) => self.pool.set_deadline(index, deadline),
+                None if waits.named => {}
+                None => self.pool.set_deadline(index, now + TICK),
+            },
+        }
+        if waits.wake_all {
+            self.pool.wake_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::NoNetwork;
+    use crate::pool::{Failure, Full, TaskId};
+    use crate::time::EPOCH;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// Waits for each deadline in turn, then yields how often it was polled.
+    struct Steps {
+        deadlines: Vec<u64>,
+        polls: u32,
+    }
+
+    impl Task<NoNetwork, Vec<u64>> for Steps {
+        type Output = u32;
+        type Error = u64;
+
+        fn poll(&mut self, cx: &mut Context<'_, NoNetwork, Vec<u64>>) -> nb::Result<u32, u64> {
+            self.polls += 1;
+            while let Some(&at) = self.deadlines.first() {
+                if cx.now.as_ticks() < at {
+                    cx.wait_until(Instant::from_ticks(at));
+                    return Err(nb::Error::WouldBlock);
+                }
+                cx.shared.push(at);
+                self.deadlines.remove(0);
+            }
+            if self.polls == 1 { Err(nb::Error::Other(7)) } else { Ok(self.polls) }
+        }
+    }
+
+    fn executor<const N: usize>() -> Executor<Steps, [Slot<Steps, u32, u64>; N], u32, u64> {
+        Executor::new([const { Slot::EMPTY }; N])
+    }
+
+    fn steps(deadlines: &[u64]) -> Steps {
+        Steps { deadlines: deadlines.to_vec(), polls: 0 }
+    }
+
+    #[test]
+    fn a_task_is_polled_only_when_its_deadline_has_come() {
+        let mut executor = executor::<2>();
+        let mut log = Vec::new();
+        let id = executor.pool.submit(steps(&[10, 20])).unwrap();
+        let mut now = EPOCH;
+        while let Some(next) = executor.turn(now, &mut NoNetwork, &mut log) {
+            assert!(next > now);
+            now = next;
+        }
+        assert_eq!(log, [10, 20]);
+        assert_eq!(executor.pool.result(id), Ok(3));
+    }
+
+    #[test]
+    fn a_full_pool_hands_the_task_back_and_a_freed_slot_takes_another() {
+        let mut executor = executor::<1>();
+        let mut log = Vec::new();
+        let first = executor.pool.submit(steps(&[])).unwrap();
+        let Err(Full(back)) = executor.pool.submit(steps(&[5])) else { panic!("took more than it holds") };
+        assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut log), None);
+        assert!(executor.pool.submit(steps(&[])).is_err(), "the result still holds the slot");
+        assert_eq!(executor.pool.result(first), Err(nb::Error::Other(Failure::Failed(7))));
+        let second = executor.pool.submit(back).unwrap();
+        assert_eq!(executor.pool.result(first), Err(nb::Error::Other(Failure::Stale)));
+        assert!(executor.pool.abort(second));
+        assert_eq!(executor.pool.result(second), Err(nb::Error::Other(Failure::Cancelled)));
+    }
+
+    #[test]
+    fn a_detached_task_frees_its_slot_by_itself_even_when_aborted_while_ready() {
+        let mut executor = executor::<1>();
+        let mut log = Vec::new();
+        let id = executor.pool.spawn(steps(&[])).unwrap();
+        assert!(executor.pool.abort(id));
+        executor.turn(EPOCH, &mut NoNetwork, &mut log);
+        assert!(executor.pool.has_room());
+        executor.pool.spawn(steps(&[])).unwrap();
+        executor.turn(EPOCH, &mut NoNetwork, &mut log);
+        assert!(executor.pool.has_room());
+        assert_eq!(executor.pool.live(), 0);
+    }
+
+    #[test]
+    fn a_task_that_names_nothing_is_polled_on_the_next_tick() {
+        struct Shy(u8);
+        impl Task<NoNetwork> for Shy {
+            type Output = ();
+            type Error = ();
+            fn poll(&mut self, _: &mut Context<'_, NoNetwork>) -> nb::Result<(), ()> {
+                self.0 += 1;
+                if self.0 == 2 { Ok(()) } else { Err(nb::Error::WouldBlock) }
+            }
+        }
+        let mut executor = Executor::new([const { Slot::EMPTY }; 1]);
+        let id = executor.pool.submit(Shy(0)).unwrap();
+        assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut ()), Some(EPOCH + TICK));
+        executor.turn(EPOCH + TICK, &mut NoNetwork, &mut ());
+        assert_eq!(executor.pool.result(id), Ok(()));
+    }
+
+    #[test]
+    fn a_task_that_is_always_ready_leaves_the_turn_to_others() {
+        struct Greedy;
+        impl Task<NoNetwork> for Greedy {
+            type Output = ();
+            type Error = ();
+            fn poll(&mut self, cx: &mut Context<'_, NoNetwork>) -> nb::Result<(), ()> {
+                cx.wait_until(cx.now);
+                Err(nb::Error::WouldBlock)
+            }
+        }
+        let mut executor = Executor::new([const { Slot::EMPTY }; 3]);
+        executor.pool.spawn(Greedy).unwrap();
+        assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut ()), Some(EPOCH));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Submit(Vec<u64>),
+        Abort(usize),
+        Take(usize),
+        Advance(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            proptest::collection::vec(0..200u64, 0..4).prop_map(|mut deadlines| {
+                deadlines.sort_unstable();
+                Op::Submit(deadlines)
+            }),
+            (0..32usize).prop_map(Op::Abort),
+            (0..32usize).prop_map(Op::Take),
+            (0..40u64).prop_map(Op::Advance),
+        ]
+    }
+
+    proptest! {
+        /// The model: a plain list of (id, deadlines left, fate). Deadlines come due in order, none early, none lost.
+        #[test]
+        fn pool_and_executor_agree_with_a_list(ops in proptest::collection::vec(op(), 1..80)) {
+            const N: usize = 5;
+            struct Model { id: TaskId, last: u64, fate: Option<Result<(), Failure<()>>> }
+            let mut executor = executor::<N>();
+            let mut now = EPOCH;
+            let mut log = Vec::new();
+            let mut model: Vec<Model> = Vec::new();
+            let mut taken: Vec<TaskId> = Vec::new();
+            for op in ops {
+                match op {
+                    Op::Submit(deadlines) => {
+                        let last = deadlines.last().copied().unwrap_or(0);
+                        let submitted = executor.pool.submit(steps(&deadlines));
+                        prop_assert_eq!(submitted.is_ok(), model.len() < N);
+                        model.extend(submitted.ok().map(|id| Model { id, last, fate: None }));
+                    }
+                    Op::Abort(i) if !model.is_empty() => {
+                        let i = i % model.len();
+                        let entry = &mut model[i];
+                        let live = entry.fate.is_none();
+                        prop_assert_eq!(executor.pool.abort(entry.id), live);
+                        if live { entry.fate = Some(Err(Failure::Cancelled)); }
+                    }
+                    Op::Take(i) if !model.is_empty() => {
+                        let i = i % model.len();
+                        let result = executor.pool.result(model[i].id);
+                        match model[i].fate {
+                            None => prop_assert_eq!(result, Err(nb::Error::WouldBlock)),
+                            Some(Ok(())) => {
+                                prop_assert!(matches!(result, Ok(_) | Err(nb::Error::Other(Failure::Failed(7)))));
+                            }
+                            Some(Err(_)) => prop_assert_eq!(result, Err(nb::Error::Other(Failure::Cancelled))),
+                        }
+                        if model[i].fate.is_some() { taken.push(model.remove(i).id); }
+                    }
+                    Op::Advance(by) => {
+                        let end = now + Duration::from_micros(by);
+                        loop {
+                            let next = executor.turn(now, &mut NoNetwork, &mut log);
+                            match next {
+                                Some(next) if next <= end => { prop_assert!(next > now); now = next; }
+                                _ => break,
+                            }
+                        }
+                        now = end;
+                        executor.turn(now, &mut NoNetwork, &mut log);
+                        for entry in &mut model {
+                            if entry.fate.is_none() && entry.last <= now.as_ticks() { entry.fate = Some(Ok(())); }
+                        }
+                        let live = model.iter().filter(|entry| entry.fate.is_none()).count();
+                        prop_assert_eq!(executor.pool.live(), live);
+                    }
+                    _ => {}
+                }
+                for &id in &taken {
+                    prop_assert_eq!(executor.pool.result(id), Err(nb::Error::Other(Failure::Stale)));
+                }
+            }
+        }
+    }
 }

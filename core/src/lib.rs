@@ -9,6 +9,7 @@
 //! | [`time`] | ticks of one microsecond: `Instant`, `Duration`, `Clock` |
 //! | [`random`] | keyed draws: randomness as a pure function |
 //! | [`task`] | the `nb`-style `Task` and what it may wait for |
+//! | [`pool`] | slots for tasks and their results, generational ids |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack |
 #![no_std]
@@ -18,6 +19,7 @@ extern crate std;
 
 pub mod executor;
 pub mod net;
+pub mod pool;
 pub mod random;
 pub mod task;
 pub mod time;

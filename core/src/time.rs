@@ -6,8 +6,8 @@
 //! ```
 //! use tidemill_core::time::{Duration, Instant};
 //! let start = Instant::from_ticks(0);
-//! let deadline = start + Duration::millis(3);
-//! assert_eq!(deadline.ticks(), 3_000);
+//! let deadline = start + Duration::from_millis(3);
+//! assert_eq!(deadline.as_ticks(), 3_000);
 //! assert!(deadline > start);
 //! ```
 

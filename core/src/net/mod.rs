@@ -157,3 +157,42 @@ pub trait Stack {
     /// The next token whose socket became ready. O(1).
     fn next_ready(&mut self) -> Option<Token>;
 }
+
+/// A stack without sockets, for programs and tests that need none.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NoNetwork;
+
+impl Stack for NoNetwork {
+    fn listen(&mut self, _: SocketAddr, _: usize) -> Result<Handle, Error> {
+        Err(Error::Full)
+    }
+    fn accept(&mut self, _: Handle) -> nb::Result<(Handle, SocketAddr), Error> {
+        Err(Error::Stale.into())
+    }
+    fn connect(&mut self, _: SocketAddr) -> Result<Handle, Error> {
+        Err(Error::Unreachable)
+    }
+    fn connected(&mut self, _: Handle) -> nb::Result<(), Error> {
+        Err(Error::Stale.into())
+    }
+    fn recv(&mut self, _: Handle, _: &mut [u8]) -> nb::Result<usize, Error> {
+        Err(Error::Stale.into())
+    }
+    fn send(&mut self, _: Handle, _: &[u8]) -> nb::Result<usize, Error> {
+        Err(Error::Stale.into())
+    }
+    fn shutdown(&mut self, _: Handle) -> Result<(), Error> {
+        Err(Error::Stale)
+    }
+    fn close(&mut self, _: Handle) {}
+    fn abort(&mut self, _: Handle) {}
+    fn local_addr(&self, _: Handle) -> Result<SocketAddr, Error> {
+        Err(Error::Stale)
+    }
+    fn watch(&mut self, _: Handle, _: Interest, _: Token) -> Result<(), Error> {
+        Err(Error::Stale)
+    }
+    fn next_ready(&mut self) -> Option<Token> {
+        None
+    }
+}
