@@ -12,6 +12,7 @@
 //! | [`pool`] | slots for tasks and their results, generational ids |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack |
+//! | [`url`] | RFC 3986: split, and references resolved |
 #![no_std]
 
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub mod pool;
 pub mod random;
 pub mod task;
 pub mod time;
+pub mod url;

@@ -1,0 +1,55 @@
+//! Why a text is no URL, and at which byte.
+
+use core::fmt;
+
+/// Why a URL was refused. `at` counts bytes from the start of the text given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A byte that must be percent-encoded there: a space or control anywhere, more in an authority.
+    BadByte {
+        /// Where.
+        at: usize,
+        /// Which.
+        byte: u8,
+    },
+    /// What stands before the first colon is no scheme (RFC 3986, 3.1).
+    BadScheme {
+        /// Where the first byte stands that does not belong.
+        at: usize,
+    },
+    /// Not a host: a bracket without its partner or without an IPv6 address inside, or an IPv6 address without
+    /// brackets (RFC 3986, 3.2.2).
+    BadHost {
+        /// Where the host starts.
+        at: usize,
+    },
+    /// Not a decimal number from 0 to 65535 (RFC 3986, 3.2.3).
+    BadPort {
+        /// Where the port starts.
+        at: usize,
+    },
+    /// A base without a scheme: nothing can be resolved against it (RFC 3986, 5.2.1).
+    RelativeBase,
+    /// The buffer is too small for the result: give a larger one.
+    Full,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::BadByte { at, byte: byte @ b'!'..=b'~' } => {
+                write!(f, "character '{}' not allowed at byte {at}", char::from(byte))
+            }
+            Self::BadByte { at, byte: b' ' } => write!(f, "space not allowed at byte {at}"),
+            Self::BadByte { at, byte } => write!(f, "character 0x{byte:02x} not allowed at byte {at}"),
+            Self::BadScheme { at } => write!(f, "bad scheme at byte {at}"),
+            Self::BadHost { at } => write!(f, "bad host at byte {at}"),
+            Self::BadPort { at } => write!(f, "bad port at byte {at}"),
+            Self::RelativeBase => f.write_str("base URL has no scheme"),
+            Self::Full => f.write_str("URL too long for its buffer"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

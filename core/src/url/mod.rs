@@ -1,0 +1,29 @@
+//! URLs by the generic syntax of RFC 3986: taken apart without a copy, and references resolved against a base.
+//!
+//! [`Uri::parse`] finds the five components (RFC 3986, appendix B) and keeps them as slices of the text. A component
+//! that is absent differs from one that is there and empty: `http://h/?` has a query, `http://h/` has none. Nothing is
+//! decoded and no letter changes its case, so the parts put together again are the text. [`resolve`] turns a reference,
+//! such as the `Location` of a redirect, into a full URL inside the caller's buffer (RFC 3986, section 5.2).
+//!
+//! Deviation from the RFC, in favour of links as they are found: outside the authority every byte is let through but
+//! controls and spaces, and percent signs need not be followed by digits. In the authority, where a lenient reader is
+//! a security hole, only what section 3.2 allows is let through, and letters beyond ASCII.
+//!
+//! ```
+//! use tidemill_core::url::{Uri, resolve};
+//!
+//! let base = Uri::parse("http://[::1]:8080/a/b?x=1")?;
+//! assert_eq!((base.host(), base.port()?, base.path()), (Some("::1"), Some(8080), "/a/b"));
+//!
+//! let mut buffer = [0; 64];
+//! assert_eq!(resolve(&base, "../c#top", &mut buffer)?, "http://[::1]:8080/c#top");
+//! # Ok::<(), tidemill_core::url::Error>(())
+//! ```
+
+mod error;
+mod resolve;
+mod uri;
+
+pub use error::Error;
+pub use resolve::resolve;
+pub use uri::Uri;
