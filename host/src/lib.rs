@@ -1,1 +1,3 @@
 //! tidemill on an operating system.
+
+pub mod download;
