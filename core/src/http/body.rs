@@ -1,0 +1,147 @@
+//! Where a body ends (RFC 9112 6): after a length, after the last chunk, or with the connection.
+//!
+//! [`Framing`] names the way; the decoder in here follows it, for requests and responses alike, and hands the body
+//! out in slices of its input.
+//!
+//! ```
+//! use tidemill_core::http::body::Framing;
+//! use tidemill_core::http::client::Response;
+//! let mut response = Response::<256>::new();
+//! response.start(false);
+//! response.receive(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+//! assert_eq!(response.head().framing(), Framing::Chunked);
+//! # Ok::<(), tidemill_core::http::client::Error>(())
+//! ```
+
+use super::chunked;
+use super::fields::Fields;
+
+/// How a body is delimited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// There is none, whatever the fields say.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks, up to one of size 0.
+    Chunked,
+    /// Everything until the peer closes. Whether that is all it wanted to send cannot be known.
+    UntilClose,
+}
+
+/// What [`Body::receive`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part<'i> {
+    NeedMore,
+    Data(&'i [u8]),
+    End,
+}
+
+/// Decodes one body.
+#[derive(Debug)]
+pub(super) enum Body {
+    Length(u64),
+    Chunked(chunked::Decoder),
+    UntilClose,
+}
+
+impl Body {
+    pub(super) fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::None => Self::Length(0),
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(chunked::Decoder::new()),
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+
+    /// Takes bytes up to the end of the body, at most one slice of it at a time. Data is never empty; on `NeedMore` all
+    /// of the input was taken.
+    pub(super) fn receive<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Part<'i>), chunked::Error> {
+        let data = match self {
+            Self::Length(0) => return Ok((0, Part::End)),
+            Self::Chunked(decoder) => {
+                let (taken, event) = decoder.receive(input)?;
+                let part = match event {
+                    chunked::Event::NeedMore => Part::NeedMore,
+                    chunked::Event::Data(data) => Part::Data(data),
+                    chunked::Event::End => Part::End,
+                };
+                return Ok((taken, part));
+            }
+            Self::Length(missing) => {
+                let take = usize::try_from(*missing).map_or(input.len(), |missing| missing.min(input.len()));
+                *missing -= take as u64;
+                &input[..take]
+            }
+            Self::UntilClose => input,
+        };
+        Ok((data.len(), if data.is_empty() { Part::NeedMore } else { Part::Data(data) }))
+    }
+
+    /// Whether the body may end here, with the connection; otherwise how many bytes are missing, if that is known.
+    pub(super) fn end_of_stream(&self) -> Result<(), Option<u64>> {
+        match self {
+            Self::Length(0) | Self::UntilClose => Ok(()),
+            Self::Length(missing) => Err(Some(*missing)),
+            Self::Chunked(decoder) if decoder.is_done() => Ok(()),
+            Self::Chunked(_) => Err(None),
+        }
+    }
+}
+
+/// The transfer codings of a head (RFC 9112 6.1), as far as framing goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Codings {
+    /// There is no `Transfer-Encoding`.
+    Absent,
+    /// Exactly `chunked`.
+    Chunked,
+    /// Other codings, and `chunked` as the last.
+    CodedChunked,
+    /// Other codings only.
+    Coded,
+    /// `chunked` twice, or before another, or an empty element.
+    Invalid,
+}
+
+impl Codings {
+    pub(super) fn of(fields: &Fields<'_>) -> Self {
+        fields.list("transfer-encoding").fold(Self::Absent, |before, coding| {
+            match (before, coding.eq_ignore_ascii_case(b"chunked")) {
+                _ if coding.is_empty() => Self::Invalid,
+                (Self::Absent, true) => Self::Chunked,
+                (Self::Coded, true) => Self::CodedChunked,
+                (Self::Absent | Self::Coded, false) => Self::Coded,
+                _ => Self::Invalid,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_coding_may_be_chunked() {
+        let codings = |lines| Codings::of(&Fields::new(lines));
+        assert_eq!(codings(b"\r\n"), Codings::Absent);
+        assert_eq!(codings(b"Transfer-Encoding: Chunked\r\n\r\n"), Codings::Chunked);
+        assert_eq!(codings(b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"), Codings::CodedChunked);
+        assert_eq!(codings(b"Transfer-Encoding: xchunked\r\n\r\n"), Codings::Coded);
+        assert_eq!(codings(b"Transfer-Encoding: chunked, chunked\r\n\r\n"), Codings::Invalid);
+        assert_eq!(codings(b"Transfer-Encoding: chunked, gzip\r\n\r\n"), Codings::Invalid);
+        assert_eq!(codings(b"Transfer-Encoding:\r\n\r\n"), Codings::Invalid);
+    }
+
+    #[test]
+    fn a_length_is_counted_down_and_what_follows_is_left() {
+        let mut body = Body::new(Framing::Length(5));
+        assert_eq!(body.receive(b"hel"), Ok((3, Part::Data(b"hel"))));
+        assert_eq!(body.receive(b""), Ok((0, Part::NeedMore)));
+        assert_eq!(body.end_of_stream(), Err(Some(2)));
+        assert_eq!(body.receive(b"loHTTP"), Ok((2, Part::Data(b"lo"))));
+        assert_eq!(body.receive(b"HTTP"), Ok((0, Part::End)));
+    }
+}

@@ -1,0 +1,135 @@
+//! The header fields of a head that has been read and found well formed.
+//!
+//! [`Fields`] borrows the head's bytes and walks them again for each question, which for the few hundred bytes of a
+//! head is cheaper than an index, and needs no memory. Values are bytes: HTTP does not promise UTF-8.
+//!
+//! ```
+//! use tidemill_core::http::client::Response;
+//! let mut response = Response::<256>::new();
+//! response.start(false);
+//! response.receive(b"HTTP/1.1 200 OK\r\nVia: a, b\r\nVia: c\r\n\r\n")?;
+//! let fields = response.head().fields();
+//! assert_eq!(fields.get("via"), Some(&b"a, b"[..]));
+//! assert!(fields.list("Via").eq([&b"a"[..], b"b", b"c"]));
+//! # Ok::<(), tidemill_core::http::client::Error>(())
+//! ```
+
+/// The fields of one head, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    /// Lines `name: value CRLF`; the empty line ends them.
+    lines: &'a [u8],
+}
+
+/// `Content-Length` is not a decimal number of 64 bits, or given twice with different values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BadLength;
+
+impl<'a> Fields<'a> {
+    /// Over lines that httparse has accepted.
+    pub(super) fn new(lines: &'a [u8]) -> Self {
+        Self { lines }
+    }
+
+    /// All fields, in order, as (name as sent, value without surrounding blanks). O(n) in the size of the head.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.lines.split(|&byte| byte == b'\n').map_while(|line| {
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let name = core::str::from_utf8(&line[..colon]).ok()?;
+            Some((name, line[colon + 1..].trim_ascii()))
+        })
+    }
+
+    /// The values of every field of this name (in any case), in order.
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The value of the first field of this name (in any case).
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+
+    /// The elements of a comma-separated list, over all fields of this name (RFC 9110 5.6.1), blanks trimmed. An empty
+    /// element is passed on. Not for values with quoted strings.
+    pub fn list<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.all(name).flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+    }
+
+    /// `Content-Length` (RFC 9110 8.6): digits only; repeated only with the same value.
+    pub fn content_length(&self) -> Result<Option<u64>, BadLength> {
+        let mut length = None;
+        for element in self.list("content-length") {
+            let value = decimal(element).ok_or(BadLength)?;
+            if length.is_some_and(|before| before != value) {
+                return Err(BadLength);
+            }
+            length = Some(value);
+        }
+        Ok(length)
+    }
+
+    /// Whether the sender lets the connection live on (RFC 9112 9.3); `minor` is that of its version, 1.0 or 1.1.
+    pub(super) fn keep_alive(&self, minor: u8) -> bool {
+        let says = |option: &[u8]| self.list("connection").any(|element| element.eq_ignore_ascii_case(option));
+        !says(b"close") && (minor > 0 || says(b"keep-alive"))
+    }
+}
+
+/// Parses `1*DIGIT`: no sign, no blank, no more than 64 bits.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Whether a byte may stand in a token: a method or a field name (RFC 9110 5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether a byte may stand in a field value (RFC 9110 5.5): no control but the tab.
+pub(super) fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behaviour_55_content_length_is_digits_and_repeats_only_itself() {
+        let length = |lines| Fields::new(lines).content_length();
+        assert_eq!(length(b"\r\n"), Ok(None));
+        assert_eq!(length(b"Content-Length: 5\r\n\r\n"), Ok(Some(5)));
+        assert_eq!(length(b"Content-Length: 5,5\r\ncontent-length: 5\r\n\r\n"), Ok(Some(5)));
+        assert_eq!(length(b"Content-Length: 18446744073709551615\r\n\r\n"), Ok(Some(u64::MAX)));
+        for bad in [
+            &b"Content-Length: 5,6\r\n\r\n"[..],
+            b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            b"Content-Length: +5\r\n\r\n",
+            b"Content-Length: -1\r\n\r\n",
+            b"Content-Length:  \r\n\r\n",
+            b"Content-Length: 5,\r\n\r\n",
+            b"Content-Length: 0x5\r\n\r\n",
+            b"Content-Length: 18446744073709551616\r\n\r\n",
+        ] {
+            assert_eq!(length(bad), Err(BadLength));
+        }
+    }
+
+    #[test]
+    fn behaviour_58_keep_alive_follows_the_version_and_the_connection_options() {
+        let lives = |lines, minor| Fields::new(lines).keep_alive(minor);
+        assert!(lives(b"\r\n", 1));
+        assert!(!lives(b"\r\n", 0));
+        assert!(lives(b"Connection: Keep-Alive\r\n\r\n", 0));
+        assert!(!lives(b"Connection: Upgrade, close\r\n\r\n", 1));
+        assert!(!lives(b"Connection: keep-alive\r\nConnection: close\r\n\r\n", 0));
+        assert!(lives(b"Connection: closed\r\n\r\n", 1));
+    }
+}
