@@ -1,1 +1,0 @@
-//! The smoltcp stack behind [`super::Stack`].

@@ -1,0 +1,593 @@
+//! TCP/IP where there is no operating system: [`Smoltcp`] puts smoltcp behind [`Stack`].
+//!
+//! Firmware and the simulator run this same code. The caller lends a device, a table of `N` sockets and their buffers;
+//! nothing is allocated. A driver does three things in turn: [`Smoltcp::poll`] moves frames, the program uses the
+//! [`Stack`], and [`Smoltcp::next_deadline`] says until when the driver may sleep if no frame comes. Between them the
+//! stack adds what smoltcp leaves to its user:
+//!
+//! | file | what it adds |
+//! |---|---|
+//! | `slot` | who holds a socket; handles with generations; end of stream and failure, kept until `close` |
+//! | `ready` | one-shot tokens for sockets that became ready |
+//! | `ports` | ephemeral ports that skip tuples in use, TIME-WAIT included |
+//! | `gate` | a full backlog drops connection requests where smoltcp would refuse them |
+//!
+//! A listener holds `backlog` sockets of the table, each listening at the same port; one that a peer takes is replaced
+//! as soon as a socket is free. A socket its holder closed *lingers* in the table until its peer knows; when sockets
+//! run short, those in TIME-WAIT go first, then the oldest. Every wait has an end: see [`Timeouts`].
+//!
+//! ```
+//! use core::net::{IpAddr, Ipv4Addr};
+//! use smoltcp::iface::{SocketSet, SocketStorage};
+//! use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+//! use tidemill_core::net::smoltcp::{Config, Smoltcp, SocketBuffer};
+//! use tidemill_core::net::{Error, Stack};
+//! use tidemill_core::time::EPOCH;
+//!
+//! /// A cable that is plugged in nowhere.
+//! struct Unplugged;
+//! struct Never;
+//! impl RxToken for Never {
+//!     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R { f(&[]) }
+//! }
+//! struct Lost;
+//! impl TxToken for Lost {
+//!     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R { f(&mut [0; 1514][..len]) }
+//! }
+//! impl Device for Unplugged {
+//!     type RxToken<'a> = Never;
+//!     type TxToken<'a> = Lost;
+//!     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Never, Lost)> { None }
+//!     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Lost> { Some(Lost) }
+//!     fn capabilities(&self) -> DeviceCapabilities {
+//!         let mut caps = DeviceCapabilities::default();
+//!         caps.medium = Medium::Ip;
+//!         caps.max_transmission_unit = 1500;
+//!         caps
+//!     }
+//! }
+//!
+//! let mut table = [SocketStorage::EMPTY; 2];
+//! let mut memory = [[0; 2048 + 1024]; 2];
+//! let buffers = memory.each_mut().map(|bytes| {
+//!     let (rx, tx) = bytes.split_at_mut(2048);
+//!     (SocketBuffer::new(rx), SocketBuffer::new(tx))
+//! });
+//! let addrs = [(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 24)];
+//! let config = Config { addrs: &addrs, seed: 7, ..Config::default() };
+//! let mut stack = Smoltcp::new(Unplugged, &config, SocketSet::new(&mut table[..]), buffers)?;
+//!
+//! let mut now = EPOCH;
+//! let socket = stack.connect("10.0.0.2:80".parse().unwrap()).unwrap();
+//! while stack.connected(socket) == Err(nb::Error::WouldBlock) {
+//!     stack.poll(now);
+//!     now = stack.next_deadline(now).unwrap_or(now);
+//! }
+//! assert_eq!(stack.connected(socket), Err(nb::Error::Other(Error::TimedOut)));
+//! # Ok::<(), tidemill_core::net::smoltcp::ConfigError>(())
+//! ```
+
+mod gate;
+mod ports;
+mod ready;
+mod slot;
+mod stack;
+
+use self::gate::{Budget, Gate};
+use self::ports::Ports;
+use self::ready::Readiness;
+use self::slot::{Role, Slot, is_outstanding, is_spent, wipe};
+use super::{Error, Interest};
+use crate::time::{Duration, EPOCH, Instant};
+use core::cell::Cell;
+use core::net::IpAddr;
+use smoltcp::iface::{Config as IfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet};
+use smoltcp::phy::{Device, Medium};
+use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpListenEndpoint};
+
+pub use smoltcp::socket::tcp::{CongestionControl, SocketBuffer};
+
+/// How many listeners one stack can hold.
+pub const LISTENERS_MAX: usize = 4;
+
+/// Frames taken in before the sockets get to answer; rounds of sending before frames are taken in again; and turns of
+/// both within one `poll`. What is left over makes `next_deadline` say "now".
+const INGRESS_MAX: usize = 256;
+const EGRESS_MAX: usize = 64;
+const TURNS_MAX: usize = 16;
+
+/// When smoltcp says "now" though it was polled now (the device takes no frame, say), come back after this long.
+const RETRY: Duration = Duration::from_micros(100);
+
+/// How long a reset may take to get out, for a socket that nobody holds.
+const RESET_DEADLINE: Duration = Duration::from_secs(1);
+
+/// smoltcp drops what was not read when TIME-WAIT ends (after 10 s); a holder's data is saved shortly before.
+const TIME_WAIT_KEEP: Duration = Duration::from_millis(9_900);
+
+/// How long the stack waits for a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For an answer to `connect`; then [`Error::TimedOut`]. smoltcp sends the SYN at 0, 1, 3, 7 and 15 s.
+    pub connect: Duration,
+    /// For the last step of a handshake that a peer began with a listener.
+    pub half_open: Duration,
+    /// For any progress in acknowledging what was sent; then [`Error::TimedOut`]. A peer that reads nothing for so
+    /// long counts as gone.
+    pub stall: Duration,
+    /// For the peer's FIN after `close`.
+    pub linger: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            half_open: Duration::from_secs(10),
+            stall: Duration::from_secs(120),
+            linger: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a stack is at its start.
+#[derive(Clone, Copy, Debug)]
+pub struct Config<'c> {
+    /// The Ethernet address; unused where the device carries IP packets.
+    pub mac: [u8; 6],
+    /// Own addresses with their prefix lengths, at most `SMOLTCP_IFACE_MAX_ADDR_COUNT`.
+    pub addrs: &'c [(IpAddr, u8)],
+    /// Default routers, at most one for each family.
+    pub gateways: &'c [IpAddr],
+    /// Where sequence numbers and ephemeral ports start. Differ by boot, or old segments may fit new connections.
+    pub seed: u64,
+    /// How the sending rate answers to loss.
+    pub congestion: CongestionControl,
+    /// How long peers are waited for.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Config<'_> {
+    fn default() -> Self {
+        Self {
+            mac: [0x02, 0, 0, 0, 0, 1],
+            addrs: &[],
+            gateways: &[],
+            seed: 0,
+            congestion: CongestionControl::Reno,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Why a [`Config`] makes no stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Not a unicast address, or its prefix is longer than the address.
+    Address(IpAddr),
+    /// More addresses or routers than the interface holds.
+    TooMany,
+    /// The Ethernet address is a group's.
+    Mac,
+}
+
+impl core::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Address(addr) => write!(f, "{addr}: not a unicast address with a prefix that fits"),
+            Self::TooMany => f.write_str("too many addresses or routers"),
+            Self::Mac => f.write_str("not a unicast Ethernet address"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// What has happened since the start.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// Connections handed out by `accept`.
+    pub accepted: u64,
+    /// Handshakes of listeners given up unfinished.
+    pub half_open_expired: u64,
+    /// Lingering sockets cut short because sockets ran short.
+    pub reclaimed: u64,
+    /// Times that smoltcp wanted to be polled again at once without need.
+    pub deferred: u64,
+}
+
+/// A listening port and how many sockets it keeps for connections to come.
+#[derive(Clone, Copy)]
+struct Listener {
+    endpoint: Option<IpListenEndpoint>,
+    backlog: usize,
+    generation: u16,
+}
+
+/// A TCP/IP stack of `N` sockets over the device `D`. See the [module](self).
+///
+/// `poll`, `next_deadline`, `accept` and the opening calls take O(N); all others O(1) besides the bytes they copy.
+/// Nothing here may be touched from an interrupt.
+pub struct Smoltcp<'a, D: Device, const N: usize> {
+    device: D,
+    iface: Interface,
+    sockets: SocketSet<'a>,
+    slots: [Slot; N],
+    listeners: [Listener; LISTENERS_MAX],
+    ready: Readiness<N>,
+    listeners_ready: Readiness<LISTENERS_MAX>,
+    ports: Ports,
+    congestion: CongestionControl,
+    timeouts: Timeouts,
+    now: Instant,
+    /// Sockets were used since the last poll, so smoltcp may rightly have something to send now.
+    used: bool,
+    /// The last poll ran into its bounds.
+    unfinished: bool,
+    counters: Counters,
+}
+
+impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
+    /// A stack of `N` sockets. `table` must be empty and have room for `N`: `SocketSet::new(&mut storage[..])` over
+    /// an array of `N`, or over a `Vec` with smoltcp's `alloc`. `buffers` are each socket's receive and send buffer;
+    /// the receive buffer is the TCP window.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    ///
+    /// # Panics
+    /// If a borrowed `table` holds fewer than `N`.
+    pub fn new(
+        mut device: D,
+        config: &Config<'_>,
+        mut table: SocketSet<'a>,
+        buffers: [(SocketBuffer<'a>, SocketBuffer<'a>); N],
+    ) -> Result<Self, ConfigError> {
+        const { assert!(N > 0 && N + LISTENERS_MAX < u16::MAX as usize, "a handle's index is 16 bits wide") }
+        let mac = EthernetAddress(config.mac);
+        let hardware = match device.capabilities().medium {
+            Medium::Ethernet if !mac.is_unicast() => return Err(ConfigError::Mac),
+            Medium::Ethernet => HardwareAddress::Ethernet(mac),
+            Medium::Ip => HardwareAddress::Ip,
+        };
+        let mut settings = IfaceConfig::new(hardware);
+        settings.random_seed = config.seed;
+        let mut iface = Interface::new(settings, &mut device, instant(EPOCH));
+        set_addresses(&mut iface, config)?;
+        let slots = buffers.map(|(rx, tx)| {
+            let mut socket = Socket::new(rx, tx);
+            socket.set_nagle_enabled(false);
+            Slot::new(table.add(socket))
+        });
+        Ok(Self {
+            device,
+            iface,
+            sockets: table,
+            slots,
+            listeners: [Listener { endpoint: None, backlog: 0, generation: 0 }; LISTENERS_MAX],
+            ready: Readiness::new(),
+            listeners_ready: Readiness::new(),
+            ports: Ports::new(config.seed),
+            congestion: config.congestion,
+            timeouts: config.timeouts,
+            now: EPOCH,
+            used: false,
+            unfinished: false,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Takes in and sends out frames until there is nothing more to do at `now`, within fixed bounds. A `now` before
+    /// the last one counts as the last one.
+    pub fn poll(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.used = false;
+        self.unfinished = true;
+        self.iface.poll_maintenance(instant(self.now));
+        for _ in 0..TURNS_MAX {
+            let mut busy = self.take_in();
+            busy |= self.observe();
+            busy |= self.send_out();
+            if !busy {
+                self.unfinished = false;
+                break;
+            }
+        }
+        self.wake_watchers();
+    }
+
+    /// When `poll` must be called even if no frame comes and nobody uses a socket; never before `now`. `None`: only
+    /// those can bring more. O(N).
+    pub fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let now = self.now.max(now);
+        if self.unfinished {
+            return Some(now);
+        }
+        let stack = self.iface.poll_at(instant(now), &self.sockets).map(|at| {
+            let at = Instant::from_ticks(u64::try_from(at.total_micros()).unwrap_or(0)).max(now);
+            // Right after a poll "now" means that smoltcp cannot do what it wants; asking again at once would spin.
+            if at == now && now == self.now && !self.used {
+                self.counters.deferred += 1;
+                now + RETRY
+            } else {
+                at
+            }
+        });
+        let own = (0..N).filter_map(|index| self.deadline(index)).min().map(|at| at.max(now));
+        stack.into_iter().chain(own).min()
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// The device, to move frames in and out of it.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// What has happened since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many sockets `connect`, `listen` and `accept` have left without cutting a lingering one short. O(N).
+    pub fn free_sockets(&self) -> usize {
+        (0..N).filter(|&index| self.is_free(index)).count()
+    }
+
+    fn socket(&self, index: usize) -> &Socket<'a> {
+        self.sockets.get(self.slots[index].id)
+    }
+
+    fn socket_mut(&mut self, index: usize) -> &mut Socket<'a> {
+        self.sockets.get_mut(self.slots[index].id)
+    }
+
+    /// Takes in a batch of frames; whether there was one.
+    fn take_in(&mut self) -> bool {
+        let budgets: [Budget; LISTENERS_MAX] = core::array::from_fn(|listener| Budget {
+            // No request is addressed to port 0, so an unused listener's budget concerns nobody.
+            port: self.listeners[listener].endpoint.map_or(0, |endpoint| endpoint.port),
+            left: Cell::new(self.count_listening(listener)),
+        });
+        let budgets = if budgets.iter().any(|budget| budget.port != 0) { &budgets[..] } else { &[] };
+        for taken in 0..INGRESS_MAX {
+            let mut gate = Gate { device: &mut self.device, budgets };
+            let result = self.iface.poll_ingress_single(instant(self.now), &mut gate, &mut self.sockets);
+            match result {
+                PollIngressSingleResult::None => return taken > 0,
+                PollIngressSingleResult::PacketProcessed => {}
+                PollIngressSingleResult::SocketStateChanged => self.observe_connecting(),
+            }
+        }
+        true
+    }
+
+    /// Lets every socket send what it may; whether one did.
+    fn send_out(&mut self) -> bool {
+        for sent in 0..EGRESS_MAX {
+            if self.iface.poll_egress(instant(self.now), &mut self.device, &mut self.sockets) == PollResult::None {
+                return sent > 0;
+            }
+        }
+        true
+    }
+
+    /// Notes the outcome of each `connect` under way. After every frame, because a batch may bring the handshake's end
+    /// *and* a reset, and afterwards that looks like a refusal.
+    fn observe_connecting(&mut self) {
+        for index in 0..N {
+            let slot = &mut self.slots[index];
+            if slot.role == Role::Connecting && slot.failed.is_none() {
+                match self.sockets.get::<Socket<'_>>(slot.id).state() {
+                    State::SynSent | State::SynReceived => {}
+                    // Only a reset ends a handshake here: our own timeout sets `failed` itself.
+                    State::Closed => slot.failed = Some(Error::Refused),
+                    _ => slot.role = Role::Up,
+                }
+            }
+        }
+    }
+
+    /// Sees what became of every socket, ends the waits that are over, and refills the listeners; whether a socket
+    /// has anything to send because of it.
+    fn observe(&mut self) -> bool {
+        self.observe_connecting();
+        let now = self.now;
+        let mut acted = false;
+        for index in 0..N {
+            let slot = &mut self.slots[index];
+            let socket = self.sockets.get_mut::<Socket<'_>>(slot.id);
+            if slot.observe(socket, now) {
+                // Whoever waits to write learns of the end too, once; a task that goes on writing is not woken again.
+                self.ready.fire(index);
+            }
+            let slot = &mut self.slots[index];
+            let over = self.timeouts.deadline(slot, socket).is_some_and(|deadline| deadline <= now);
+            match slot.role {
+                Role::Free => {}
+                Role::Spare { .. } => {
+                    self.counters.half_open_expired += u64::from(over);
+                    if over || !socket.is_open() {
+                        wipe(socket);
+                        slot.role = Role::Free;
+                    }
+                }
+                Role::Connecting | Role::Up => {
+                    if over {
+                        socket.abort();
+                        acted = true;
+                        // In TIME-WAIT nothing failed; the socket is cut off to keep what is still to be read.
+                        if !(slot.eof && slot.shut) {
+                            slot.failed = Some(Error::TimedOut);
+                        }
+                    } else if socket.state() == State::Closed && slot.failed.is_none() && !(slot.eof && slot.shut) {
+                        slot.failed = Some(Error::Reset);
+                    }
+                }
+                Role::Lingering => {
+                    let unheard = socket.can_recv() && socket.send_queue() == 0;
+                    if socket.state() == State::Closed {
+                        if over || socket.remote_endpoint().is_none() {
+                            wipe(socket);
+                            slot.role = Role::Free;
+                        }
+                    } else if over || unheard {
+                        // The peer sends to nobody: tell it (RFC 9293, 3.10.7.1 on data after close).
+                        socket.abort();
+                        acted = true;
+                    }
+                }
+            }
+        }
+        for listener in 0..LISTENERS_MAX {
+            self.refill(listener);
+        }
+        acted
+    }
+
+    /// Queues the tokens of all sockets that are ready for what their watchers wait for.
+    fn wake_watchers(&mut self) {
+        for index in 0..N {
+            self.wake_if_ready(index);
+        }
+        for index in 0..LISTENERS_MAX {
+            self.wake_listener_if_ready(index);
+        }
+    }
+
+    fn wake_if_ready(&mut self, index: usize) {
+        if let Some(interest) = self.ready.armed(index) {
+            let (slot, socket) = (&self.slots[index], self.socket(index));
+            let ready = match interest {
+                Interest::Read => slot.can_read(socket),
+                Interest::Write => slot.can_write(socket),
+                Interest::Both => slot.can_read(socket) || slot.can_write(socket),
+            };
+            if ready || !slot.is_held() {
+                self.ready.fire(index);
+            }
+        }
+    }
+
+    fn deadline(&self, index: usize) -> Option<Instant> {
+        self.timeouts.deadline(&self.slots[index], self.socket(index))
+    }
+
+    fn is_free(&self, index: usize) -> bool {
+        self.slots[index].role == Role::Free && self.ready.is_idle(index)
+    }
+
+    /// A free socket, or the lingering one that misses least by being cut short: in TIME-WAIT or with all data
+    /// acknowledged before others (and only those if `gently`), then the oldest.
+    fn allocate(&mut self, gently: bool) -> Option<usize> {
+        if let Some(index) = (0..N).find(|&index| self.is_free(index)) {
+            return Some(index);
+        }
+        let rank = |index: &usize| (!is_spent(self.socket(*index).state()), self.slots[*index].since);
+        let index = (0..N)
+            .filter(|&index| self.slots[index].role == Role::Lingering && self.ready.is_idle(index))
+            .filter(|index| !gently || !rank(index).0)
+            .min_by_key(rank)?;
+        wipe(self.socket_mut(index));
+        self.slots[index].role = Role::Free;
+        self.counters.reclaimed += 1;
+        Some(index)
+    }
+
+    fn count_listening(&self, listener: usize) -> usize {
+        (0..N).filter(|&index| self.is_spare_of(index, listener) && self.socket(index).is_listening()).count()
+    }
+
+    fn is_spare_of(&self, index: usize, listener: usize) -> bool {
+        self.slots[index].role == Role::Spare { listener }
+    }
+
+    /// Gives the listener sockets up to its backlog. Cuts a lingering socket short only if none is left listening.
+    fn refill(&mut self, listener: usize) {
+        let Listener { endpoint: Some(endpoint), backlog, .. } = self.listeners[listener] else { return };
+        let spares = (0..N).filter(|&index| self.is_spare_of(index, listener)).count();
+        for _ in spares..backlog {
+            let free = (0..N).find(|&index| self.is_free(index));
+            let index = match free {
+                Some(index) => index,
+                None if self.count_listening(listener) == 0 => match self.allocate(true) {
+                    Some(index) => index,
+                    None => return,
+                },
+                None => return,
+            };
+            self.open(index, Role::Spare { listener }, |socket, _| socket.listen(endpoint).is_ok());
+        }
+    }
+
+    /// Opens the closed socket of a free slot; false if smoltcp would not.
+    fn open(
+        &mut self,
+        index: usize,
+        role: Role,
+        how: impl FnOnce(&mut Socket<'a>, &mut smoltcp::iface::Context) -> bool,
+    ) -> bool {
+        let slot = &mut self.slots[index];
+        let socket = self.sockets.get_mut::<Socket<'_>>(slot.id);
+        // smoltcp keeps the congestion window of the connection before; setting the algorithm starts it afresh.
+        socket.set_congestion_control(self.congestion);
+        if !how(socket, self.iface.context()) {
+            return false;
+        }
+        slot.occupy(role, socket, self.now);
+        self.used = true;
+        true
+    }
+}
+
+impl Timeouts {
+    /// When the wait that the socket is in ends, if it ends.
+    fn deadline(&self, slot: &Slot, socket: &Socket<'_>) -> Option<Instant> {
+        let state = socket.state();
+        let span = match slot.role {
+            Role::Spare { .. } if state == State::SynReceived => self.half_open,
+            Role::Connecting if slot.failed.is_none() => self.connect,
+            Role::Up if state == State::TimeWait && socket.can_recv() => TIME_WAIT_KEEP,
+            Role::Up if state != State::Closed && is_outstanding(socket) => self.stall,
+            Role::Lingering => match state {
+                State::Closed => RESET_DEADLINE,
+                // smoltcp ends this one by itself.
+                State::TimeWait => return None,
+                State::FinWait2 => self.linger,
+                _ => self.stall,
+            },
+            _ => return None,
+        };
+        Some(slot.since + span)
+    }
+}
+
+fn set_addresses(iface: &mut Interface, config: &Config<'_>) -> Result<(), ConfigError> {
+    let mut room = true;
+    for &(addr, prefix) in config.addrs {
+        let bits = if addr.is_ipv4() { 32 } else { 128 };
+        let own = IpAddress::from(addr);
+        if !own.is_unicast() || prefix > bits {
+            return Err(ConfigError::Address(addr));
+        }
+        iface.update_ip_addrs(|addrs| room &= addrs.push(IpCidr::new(own, prefix)).is_ok());
+    }
+    for &gateway in config.gateways {
+        let routes = iface.routes_mut();
+        room &= match gateway {
+            IpAddr::V4(gateway) => routes.add_default_ipv4_route(gateway).is_ok(),
+            IpAddr::V6(gateway) => routes.add_default_ipv6_route(gateway).is_ok(),
+        };
+    }
+    if room { Ok(()) } else { Err(ConfigError::TooMany) }
+}
+
+/// Our time in smoltcp's. Both count microseconds; smoltcp's is signed.
+fn instant(now: Instant) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros(i64::try_from(now.as_ticks()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,115 @@
+//! One socket of the table: who holds it, and how it got where it is.
+
+use crate::net::Error;
+use crate::time::Instant;
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::{Socket, State};
+
+/// Who holds a slot's socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Role {
+    /// Nobody: the socket is closed and has no peer.
+    Free,
+    /// A listener: it waits for a connection, or holds one that was not accepted yet.
+    Spare { listener: usize },
+    /// A caller of `connect` who has not been told that it is up. With `failed` set it never will be.
+    Connecting,
+    /// A caller, and the connection has been up.
+    Up,
+    /// Nobody any more: it was closed or aborted and has yet to part from its peer.
+    Lingering,
+}
+
+/// A slot of the table.
+pub(super) struct Slot {
+    pub(super) id: SocketHandle,
+    pub(super) role: Role,
+    /// Goes up when its holder gives the socket up, so that the handle is stale from then on.
+    pub(super) generation: u16,
+    /// State and unacknowledged bytes when last seen, and since when they have been so.
+    seen: (State, usize),
+    pub(super) since: Instant,
+    /// The peer has ended its half. smoltcp forgets this when TIME-WAIT ends, so we keep it.
+    pub(super) eof: bool,
+    /// The holder has ended our half.
+    pub(super) shut: bool,
+    /// Why the connection is no more.
+    pub(super) failed: Option<Error>,
+}
+
+impl Slot {
+    pub(super) fn new(id: SocketHandle) -> Self {
+        Self {
+            id,
+            role: Role::Free,
+            generation: 0,
+            seen: (State::Closed, 0),
+            since: crate::time::EPOCH,
+            eof: false,
+            shut: false,
+            failed: None,
+        }
+    }
+
+    /// Begins a new life in `role`.
+    pub(super) fn occupy(&mut self, role: Role, socket: &Socket<'_>, now: Instant) {
+        self.role = role;
+        self.seen = (socket.state(), socket.send_queue());
+        self.since = now;
+        self.eof = false;
+        self.shut = false;
+        self.failed = None;
+    }
+
+    /// Its holder gives it up.
+    pub(super) fn release(&mut self, now: Instant) {
+        self.role = Role::Lingering;
+        self.generation = self.generation.wrapping_add(1);
+        self.since = now;
+    }
+
+    /// Notes what the socket looks like now; whether the peer has just ended its half.
+    pub(super) fn observe(&mut self, socket: &Socket<'_>, now: Instant) -> bool {
+        let seen = (socket.state(), socket.send_queue());
+        if seen != self.seen {
+            self.seen = seen;
+            self.since = now;
+        }
+        let ended = !self.eof && matches!(seen.0, State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+        self.eof |= ended;
+        ended
+    }
+
+    /// Whether a caller holds it.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.role, Role::Connecting | Role::Up)
+    }
+
+    /// Whether `recv` would not block.
+    pub(super) fn can_read(&self, socket: &Socket<'_>) -> bool {
+        self.failed.is_some() || self.role == Role::Up && (self.eof || socket.can_recv())
+    }
+
+    /// Whether `send` or `connected` would not block.
+    pub(super) fn can_write(&self, socket: &Socket<'_>) -> bool {
+        self.failed.is_some() || self.role == Role::Up && (self.shut || socket.can_send() || !socket.may_send())
+    }
+}
+
+/// Whether everything we sent was acknowledged and only the peer can bring more: nothing is lost by cutting it off.
+pub(super) fn is_spent(state: State) -> bool {
+    matches!(state, State::Closed | State::TimeWait | State::FinWait2)
+}
+
+/// Whether the peer owes us an acknowledgement.
+pub(super) fn is_outstanding(socket: &Socket<'_>) -> bool {
+    socket.send_queue() > 0 || matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
+}
+
+/// Leaves the socket closed and without a peer, and nothing more to be sent.
+pub(super) fn wipe(socket: &mut Socket<'_>) {
+    socket.abort();
+    // `listen` is smoltcp's only public way to forget a peer. It cannot fail: the socket is closed, the port not 0.
+    let _ = socket.listen(1);
+    socket.abort();
+}
