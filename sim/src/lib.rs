@@ -1,1 +1,24 @@
-//! A deterministic world of simulated hosts.
+//! A deterministic world of simulated hosts: real TCP/IP, hostile links, and time that costs nothing.
+//!
+//! A [`World`] holds hosts and the links between them. Each host runs the program that ships, on the TCP/IP stack that
+//! ships; only the wire and the clock are made up. Time is virtual: the world jumps from event to event, so an hour of
+//! waiting passes at once. Everything is drawn from one seed, keyed by what it is for, and every event goes into a
+//! [`trace`] hash: the same seed gives the same hash on every machine, in debug and in release.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`world`] | hosts, links, virtual time; the run loop |
+//! | [`link`] | latency, jitter, rate, queue, loss |
+//! | [`frame`] | network cards, and the buffers of frames |
+//! | [`fault`] | crashes, outages and cut connections as plain data |
+//! | [`trace`] | what happened, as a hash, and where two runs part |
+//!
+//! [`World`]: world::World
+
+mod event;
+pub mod fault;
+pub mod frame;
+pub mod link;
+mod reset;
+pub mod trace;
+pub mod world;

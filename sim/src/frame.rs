@@ -1,0 +1,198 @@
+//! Frames and their buffers: a network card per host, a slab for what is on the wire, one free list for all.
+//!
+//! A buffer travels: a [`Nic`] takes it from the free list to send, the slab keeps it while it is under way, the card
+//! of the receiver gives it back. So a run allocates as many buffers as were ever in use at once, and no more.
+
+use std::collections::VecDeque;
+
+use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant as StackInstant;
+
+/// How many frames a card takes in one turn. A host with more to send is turned again at the same instant.
+const OUTBOX_MAX: usize = 1024;
+
+/// A host's network card: frames that have arrived, and frames to be sent at the end of the turn.
+///
+/// It is a [`smoltcp::phy::Device`], and can be read and written directly by a [`crate::world::Node`] without a stack.
+pub struct Nic {
+    medium: Medium,
+    mtu: usize,
+    inbox: VecDeque<Vec<u8>>,
+    outbox: VecDeque<Vec<u8>>,
+    free: Vec<Vec<u8>>,
+    /// Buffers that were read: apart from `free`, which the reply to the frame may be borrowing.
+    read: Vec<Vec<u8>>,
+}
+
+impl Nic {
+    /// `mtu` in bytes, as smoltcp counts it: with the Ethernet header where there is one.
+    pub(crate) fn new(medium: Medium, mtu: usize) -> Self {
+        Self { medium, mtu, inbox: VecDeque::new(), outbox: VecDeque::new(), free: Vec::new(), read: Vec::new() }
+    }
+
+    /// What a frame is: an IP packet, or an Ethernet frame.
+    pub fn medium(&self) -> Medium {
+        self.medium
+    }
+
+    /// Takes the next frame that has arrived; `read` sees its bytes.
+    pub fn receive_with<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let frame = self.inbox.pop_front()?;
+        Some(Rx { frame, read: &mut self.read }.consume(read))
+    }
+
+    /// Sends a frame of `len` bytes, all 0 until `write` fills them in. `None` when this turn's frames are all taken
+    /// or `len` exceeds the largest frame.
+    pub fn send_with<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        if self.outbox.len() >= OUTBOX_MAX || len > self.mtu {
+            return None;
+        }
+        Some(Tx { outbox: &mut self.outbox, free: &mut self.free }.consume(len, write))
+    }
+
+    pub(crate) fn deliver(&mut self, frame: Vec<u8>) {
+        self.inbox.push_back(frame);
+    }
+
+    pub(crate) fn take_sent(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front()
+    }
+
+    /// The world lends its free list for one turn, and takes it back.
+    pub(crate) fn swap_free(&mut self, free: &mut Vec<Vec<u8>>) {
+        std::mem::swap(&mut self.free, free);
+        free.append(&mut self.read);
+    }
+
+    /// Switched off: what it held goes back to the free list.
+    pub(crate) fn clear(&mut self, free: &mut Vec<Vec<u8>>) {
+        free.extend(self.inbox.drain(..));
+        free.extend(self.outbox.drain(..));
+    }
+}
+
+impl Device for Nic {
+    type RxToken<'a> = Rx<'a>;
+    type TxToken<'a> = Tx<'a>;
+
+    fn receive(&mut self, _: StackInstant) -> Option<(Rx<'_>, Tx<'_>)> {
+        if self.outbox.len() >= OUTBOX_MAX {
+            return None;
+        }
+        let frame = self.inbox.pop_front()?;
+        Some((Rx { frame, read: &mut self.read }, Tx { outbox: &mut self.outbox, free: &mut self.free }))
+    }
+
+    fn transmit(&mut self, _: StackInstant) -> Option<Tx<'_>> {
+        (self.outbox.len() < OUTBOX_MAX).then_some(Tx { outbox: &mut self.outbox, free: &mut self.free })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut caps = DeviceCapabilities::default();
+        caps.medium = self.medium;
+        caps.max_transmission_unit = self.mtu;
+        // The default is all of them, both ways: a corrupted frame must not reach a program.
+        caps.checksum = ChecksumCapabilities::default();
+        caps
+    }
+}
+
+/// A frame being received.
+pub struct Rx<'a> {
+    frame: Vec<u8>,
+    read: &'a mut Vec<Vec<u8>>,
+}
+
+impl RxToken for Rx<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        let result = f(&self.frame);
+        self.read.push(self.frame);
+        result
+    }
+}
+
+/// Room for one frame to be sent.
+pub struct Tx<'a> {
+    outbox: &'a mut VecDeque<Vec<u8>>,
+    free: &'a mut Vec<Vec<u8>>,
+}
+
+impl TxToken for Tx<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = self.free.pop().unwrap_or_default();
+        frame.clear();
+        // Old bytes must not shine through: they would tie this frame to the ones before it.
+        frame.resize(len, 0);
+        let result = f(&mut frame);
+        self.outbox.push_back(frame);
+        result
+    }
+}
+
+/// Frames on the wire, by id. O(1).
+#[derive(Default)]
+pub(crate) struct Slab {
+    frames: Vec<Vec<u8>>,
+    vacant: Vec<u32>,
+}
+
+impl Slab {
+    pub(crate) fn insert(&mut self, frame: Vec<u8>) -> u32 {
+        if let Some(id) = self.vacant.pop() {
+            self.frames[id as usize] = frame;
+            id
+        } else {
+            self.frames.push(frame);
+            self.frames.len() as u32 - 1
+        }
+    }
+
+    /// Takes the frame that `insert` gave this id; an id names one frame once.
+    pub(crate) fn remove(&mut self, id: u32) -> Vec<u8> {
+        self.vacant.push(id);
+        std::mem::take(&mut self.frames[id as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_goes_round_and_is_clean_each_time() {
+        let mut free = Vec::new();
+        let mut nic = Nic::new(Medium::Ip, 1500);
+        nic.swap_free(&mut free);
+        assert_eq!(nic.send_with(100, |bytes| bytes.fill(0xAA)), Some(()));
+        let frame = nic.take_sent().expect("a frame was sent");
+        let address = frame.as_ptr();
+        nic.deliver(frame);
+        assert_eq!(nic.receive_with(<[u8]>::len), Some(100));
+        nic.swap_free(&mut free);
+        assert_eq!(free.len(), 1);
+
+        nic.swap_free(&mut free);
+        assert_eq!(nic.send_with(60, |bytes| bytes.iter().all(|&b| b == 0)), Some(true));
+        assert_eq!(nic.take_sent().map(|frame| frame.as_ptr()), Some(address));
+    }
+
+    #[test]
+    fn a_card_refuses_what_is_too_long_or_too_much() {
+        let mut nic = Nic::new(Medium::Ip, 1500);
+        assert_eq!(nic.send_with(1501, |_| ()), None);
+        for _ in 0..OUTBOX_MAX {
+            assert_eq!(nic.send_with(1, |_| ()), Some(()));
+        }
+        assert_eq!(nic.send_with(1, |_| ()), None);
+        assert!(nic.transmit(StackInstant::ZERO).is_none());
+    }
+
+    #[test]
+    fn an_id_is_used_again_once_its_frame_has_left() {
+        let mut slab = Slab::default();
+        let (a, b) = (slab.insert(vec![1]), slab.insert(vec![2]));
+        assert_eq!(slab.remove(a), [1]);
+        assert_eq!(slab.insert(vec![3]), a);
+        assert_eq!((slab.remove(b), slab.remove(a)), (vec![2], vec![3]));
+    }
+}

@@ -1,0 +1,333 @@
+//! A link: how long a frame takes from one host to another, and whether it arrives at all.
+//!
+//! Each direction is a pipeline of fixed order: **down** -> **queue and rate** -> **loss** -> **delay**. A frame that is
+//! lost has used its share of the rate, as on a real wire. Frames keep their order, whatever the jitter: one that would
+//! overtake waits for the one before. Every decision is made with whole numbers, and every draw is keyed by
+//! (seed, link, number of the frame), so taking one frame away does not change the fate of the others.
+//!
+//! ```
+//! use tidemill_core::time::Duration;
+//! use tidemill_sim::link::Link;
+//! let dsl = Link::new().latency(Duration::from_millis(20)).rate_bps(50_000_000).queue_bytes(128 * 1024).loss_ppm(10_000);
+//! # let _ = dsl;
+//! ```
+
+use tidemill_core::random::{below, draw};
+use tidemill_core::time::{Duration, Instant};
+
+/// Parts in a whole: rates are given in parts per million.
+const MILLION: u64 = 1_000_000;
+
+/// Frames one direction holds at most; more are dropped as if its queue were full. Bounds the memory of a link that
+/// has no rate, and so no queue.
+const IN_FLIGHT_MAX: u32 = 1 << 16;
+
+/// What the draws of a link are for, as the first word of their key.
+const DRAW_LOSS: u64 = 0x6C6F_7373;
+const DRAW_JITTER: u64 = 0x6A69_7474;
+
+/// What one direction of a link is like. Build it from [`Link::new`]; the default is 1 ms, and nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Link {
+    latency: Duration,
+    jitter: Duration,
+    rate_bps: Option<u64>,
+    queue_bytes: u64,
+    loss_ppm: u32,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Link {
+    /// 1 ms of latency, no jitter, no limit of rate, no loss; a queue of 256 KiB once a rate is set.
+    pub const fn new() -> Self {
+        Self {
+            latency: Duration::from_millis(1),
+            jitter: Duration::from_micros(0),
+            rate_bps: None,
+            queue_bytes: 256 << 10,
+            loss_ppm: 0,
+        }
+    }
+
+    /// One way, from the end of a frame's transmission to its arrival. At least 1 µs: two hosts must not talk for ever
+    /// within one instant.
+    pub const fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Up to this much is added to the latency, evenly distributed.
+    pub const fn jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Bits per second, counted over whole frames. `0`: no limit.
+    pub const fn rate_bps(mut self, rate: u64) -> Self {
+        self.rate_bps = if rate == 0 { None } else { Some(rate) };
+        self
+    }
+
+    /// How many bytes may wait for the rate, the frame being sent included; what does not fit is dropped. A queue that
+    /// is empty takes any frame.
+    pub const fn queue_bytes(mut self, bytes: u64) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// How many of a million frames are lost, each on its own. A million or more: all.
+    pub const fn loss_ppm(mut self, ppm: u32) -> Self {
+        self.loss_ppm = ppm;
+        self
+    }
+}
+
+/// What became of a frame that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It arrives at this time.
+    Arrives(Instant),
+    /// The link was down.
+    Down,
+    /// The queue was full.
+    QueueFull,
+    /// It was lost on the way.
+    Lost,
+}
+
+/// One direction of a link: its parameters, and the state of its pipeline.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    params: Link,
+    /// Key of this direction's draws; the same whatever other links exist.
+    key: u64,
+    /// Frames offered so far: the number of the next one.
+    offered: u64,
+    in_flight: u32,
+    /// Outages under way; they may overlap.
+    outages: u32,
+    /// When the transmitter has sent all it has, in whole µs and the rest of one in units of 1/rate: rounding must
+    /// not add up.
+    idle_at: u64,
+    idle_rest: u64,
+    last_arrival: Instant,
+}
+
+impl Pipe {
+    pub(crate) fn new(params: Link, key: u64) -> Self {
+        Self {
+            params,
+            key,
+            offered: 0,
+            in_flight: 0,
+            outages: 0,
+            idle_at: 0,
+            idle_rest: 0,
+            last_arrival: Instant::from_ticks(0),
+        }
+    }
+
+    /// Changes what the link is like; frames under way, and the rate's backlog, stay as they are.
+    pub(crate) fn set_params(&mut self, params: Link) {
+        self.params = params;
+        self.idle_rest = 0;
+    }
+
+    /// Begins or ends an outage; the link is up when as many have ended as have begun.
+    pub(crate) fn set_down(&mut self, down: bool) {
+        self.outages = if down { self.outages + 1 } else { self.outages.saturating_sub(1) };
+    }
+
+    /// A frame has come out at the far end.
+    pub(crate) fn arrived(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// Sends a frame of `len` bytes into the link at `now`.
+    pub(crate) fn offer(&mut self, seed: u64, now: Instant, len: usize) -> Verdict {
+        let number = self.offered;
+        self.offered += 1;
+        if self.outages > 0 {
+            return Verdict::Down;
+        }
+        if self.in_flight >= IN_FLIGHT_MAX {
+            return Verdict::QueueFull;
+        }
+        let Some(sent) = self.transmit(now.as_ticks(), len as u64) else { return Verdict::QueueFull };
+        if below(draw(seed, &[DRAW_LOSS, self.key, number]), MILLION) < u64::from(self.params.loss_ppm) {
+            return Verdict::Lost;
+        }
+        let jitter = match self.params.jitter.as_ticks() {
+            0 => 0,
+            most => below(draw(seed, &[DRAW_JITTER, self.key, number]), most.saturating_add(1)),
+        };
+        let delay = self.params.latency.as_ticks().saturating_add(jitter).max(1);
+        let arrival = Instant::from_ticks(sent.saturating_add(delay)).max(self.last_arrival);
+        self.last_arrival = arrival;
+        self.in_flight += 1;
+        Verdict::Arrives(arrival)
+    }
+
+    /// When the last bit of the frame has been sent; `None` when the queue has no room for it.
+    fn transmit(&mut self, now: u64, len: u64) -> Option<u64> {
+        let Some(rate) = self.params.rate_bps else { return Some(now) };
+        if self.idle_at < now {
+            (self.idle_at, self.idle_rest) = (now, 0);
+        }
+        // Wide: a rate may be near 2^64, and a backlog years long.
+        let waiting = u128::from(self.idle_at - now) * u128::from(rate) / u128::from(8 * MILLION);
+        if waiting > 0 && waiting + u128::from(len) > u128::from(self.params.queue_bytes) {
+            return None;
+        }
+        let parts = u128::from(len) * u128::from(8 * MILLION) + u128::from(self.idle_rest);
+        let micros = u64::try_from(parts / u128::from(rate)).unwrap_or(u64::MAX);
+        self.idle_at = self.idle_at.saturating_add(micros);
+        self.idle_rest = (parts % u128::from(rate)) as u64;
+        Some(self.idle_at.saturating_add(u64::from(self.idle_rest > 0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ticks: u64) -> Instant {
+        Instant::from_ticks(ticks)
+    }
+
+    fn arrivals(pipe: &mut Pipe, seed: u64, frames: impl Iterator<Item = (u64, usize)>) -> Vec<Verdict> {
+        frames.map(|(now, len)| pipe.offer(seed, at(now), len)).collect()
+    }
+
+    #[test]
+    fn latency_alone_is_added_to_the_time_of_sending() {
+        let mut pipe = Pipe::new(Link::new().latency(Duration::from_millis(20)), 1);
+        assert_eq!(pipe.offer(7, at(5), 1500), Verdict::Arrives(at(20_005)));
+        assert_eq!(pipe.offer(7, at(5), 1500), Verdict::Arrives(at(20_005)));
+    }
+
+    #[test]
+    fn at_a_rate_the_last_of_n_bytes_is_sent_after_n_times_8_over_the_rate() {
+        // None of these rates gives a frame a whole number of µs: the rests must be kept.
+        for rate in [7_000_000, 50_000_000, 999_999_937] {
+            let link = Link::new().latency(Duration::from_micros(1)).rate_bps(rate).queue_bytes(u64::MAX);
+            let mut pipe = Pipe::new(link, 1);
+            let mut last = Verdict::Lost;
+            for _ in 0..10_000 {
+                last = pipe.offer(7, at(0), 1_499);
+            }
+            let exact = (10_000_u64 * 1_499 * 8 * MILLION).div_ceil(rate);
+            assert_eq!(last, Verdict::Arrives(at(exact + 1)), "at {rate} bit/s");
+        }
+    }
+
+    #[test]
+    fn a_sender_below_the_rate_never_waits() {
+        let link = Link::new().latency(Duration::from_micros(10)).rate_bps(8_000_000);
+        let mut pipe = Pipe::new(link, 1);
+        for n in 0..100 {
+            // 1000 bytes take 1000 µs.
+            assert_eq!(pipe.offer(7, at(n * 1000), 1000), Verdict::Arrives(at(n * 1000 + 1010)));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_queue_is_dropped_and_room_returns_with_time() {
+        let link = Link::new().rate_bps(8_000_000).queue_bytes(3_000);
+        let mut pipe = Pipe::new(link, 1);
+        let verdicts =
+            arrivals(&mut pipe, 7, [(0, 1000), (0, 1000), (0, 1000), (0, 1000), (999, 1000), (1000, 1000)].into_iter());
+        let dropped: Vec<bool> = verdicts.iter().map(|v| *v == Verdict::QueueFull).collect();
+        assert_eq!(dropped, [false, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_frame_longer_than_the_whole_queue_passes_when_nothing_waits() {
+        let mut pipe = Pipe::new(Link::new().rate_bps(8_000_000).queue_bytes(100), 1);
+        assert!(matches!(pipe.offer(7, at(0), 1000), Verdict::Arrives(_)));
+        assert_eq!(pipe.offer(7, at(0), 1), Verdict::QueueFull);
+    }
+
+    #[test]
+    fn jitter_spreads_over_its_range_and_never_reorders() {
+        let link = Link::new().latency(Duration::from_millis(5)).jitter(Duration::from_millis(4));
+        let mut pipe = Pipe::new(link, 3);
+        let mut delays = Vec::new();
+        let mut last = at(0);
+        for n in 0..10_000_u64 {
+            let Verdict::Arrives(arrival) = pipe.offer(7, at(n * 10_000), 100) else { panic!("nothing is lost here") };
+            assert!(arrival >= last);
+            last = arrival;
+            delays.push(arrival.as_ticks() - n * 10_000);
+        }
+        assert!(delays.iter().all(|delay| (5_000..=9_000).contains(delay)));
+        let mean = delays.iter().sum::<u64>() / 10_000;
+        assert!((6_950..=7_050).contains(&mean), "mean {mean}");
+
+        let mut pipe = Pipe::new(link, 3);
+        let mut last = at(0);
+        for n in 0..1_000 {
+            let Verdict::Arrives(arrival) = pipe.offer(7, at(n), 100) else { panic!("nothing is lost here") };
+            assert!(arrival >= last, "frame {n} overtook");
+            last = arrival;
+        }
+    }
+
+    #[test]
+    fn as_many_frames_are_lost_as_asked() {
+        for (ppm, low, high) in [(0, 0, 0), (10_000, 900, 1_100), (50_000, 4_800, 5_200), (1_000_000, 100_000, 100_000)]
+        {
+            let mut pipe = Pipe::new(Link::new().loss_ppm(ppm), 3);
+            let mut lost = 0;
+            for n in 0..100_000 {
+                match pipe.offer(7, at(n), 100) {
+                    Verdict::Lost => lost += 1,
+                    _ => pipe.arrived(),
+                }
+            }
+            assert!((low..=high).contains(&lost), "{lost} of 100000 at {ppm} ppm");
+        }
+    }
+
+    #[test]
+    fn the_fate_of_a_frame_depends_on_its_number_alone() {
+        let fates = |lens: [usize; 2]| -> Vec<bool> {
+            let mut pipe = Pipe::new(Link::new().loss_ppm(300_000), 3);
+            (0..100).map(|n| pipe.offer(7, at(n as u64), lens[n % 2]) == Verdict::Lost).collect()
+        };
+        assert_eq!(fates([100, 200]), fates([1500, 40]));
+        let other = |seed, key| -> Vec<bool> {
+            let mut pipe = Pipe::new(Link::new().loss_ppm(300_000), key);
+            (0..100).map(|n| pipe.offer(seed, at(n), 100) == Verdict::Lost).collect()
+        };
+        assert_ne!(other(7, 3), other(8, 3));
+        assert_ne!(other(7, 3), other(7, 4));
+    }
+
+    #[test]
+    fn a_link_is_up_again_when_every_outage_has_ended() {
+        let mut pipe = Pipe::new(Link::new(), 1);
+        pipe.set_down(true);
+        pipe.set_down(true);
+        pipe.set_down(false);
+        assert_eq!(pipe.offer(7, at(0), 1), Verdict::Down);
+        pipe.set_down(false);
+        assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+    }
+
+    #[test]
+    fn a_link_without_a_rate_holds_a_bounded_number_of_frames() {
+        let mut pipe = Pipe::new(Link::new(), 1);
+        for _ in 0..IN_FLIGHT_MAX {
+            assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+        }
+        assert_eq!(pipe.offer(7, at(0), 1), Verdict::QueueFull);
+        pipe.arrived();
+        assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+    }
+}
