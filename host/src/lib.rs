@@ -1,3 +1,9 @@
-//! tidemill on an operating system.
+//! tidemill on an operating system: what `tidemill-core` leaves to a world, bound to sockets, files and threads.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`download`] | files under construction: the part file, its journal, its hash |
+//! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 
 pub mod download;
+pub mod net;

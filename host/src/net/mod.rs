@@ -1,0 +1,510 @@
+//! The host world: the operating system's TCP sockets behind [`tidemill_core::net::Stack`], and the loop around them.
+//!
+//! A [`Net`] holds a fixed number of non-blocking sockets and one edge-triggered epoll. Each socket is registered once,
+//! when it is made; what the kernel reports is kept as two flags per socket, *readable* and *writable*, and a flag falls
+//! when a call found nothing more to do. So `watch` costs no system call, and a call that could only say "would block"
+//! is not made at all.
+//!
+//! [`Net::run`] turns a [`Program`] and sleeps in between: until a watched socket is ready, until the time the program
+//! named, or until a [`Waker`] is used from another thread or a signal handler.
+//!
+//! Nothing here raises `SIGPIPE` in a Rust program (its runtime ignores the signal; [`Stack::send`] also passes
+//! `MSG_NOSIGNAL`), and every descriptor is close-on-exec from birth.
+//!
+//! ```
+//! use tidemill_core::net::{Interest, Stack, Token};
+//! use tidemill_host::net::Net;
+//!
+//! let mut net = Net::new(4)?;
+//! let listener = net.listen("127.0.0.1:0".parse()?, 16)?;
+//! let client = net.connect(net.local_addr(listener)?)?;
+//! net.watch(listener, Interest::Read, Token(7))?;
+//! net.wait(None)?;
+//! assert_eq!(net.next_ready(), Some(Token(7)));
+//! let (server, peer) = net.accept(listener).unwrap();
+//! assert_eq!(peer, net.local_addr(client)?);
+//! assert_eq!(net.send(server, b"tide").unwrap(), 4);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod poller;
+pub mod resolve;
+mod table;
+mod waker;
+
+pub use waker::Waker;
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration as StdDuration;
+
+use error::{failure, no_descriptor};
+use nix::sys::epoll::EpollFlags;
+use poller::Poller;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use table::Table;
+use tidemill_core::executor::Program;
+use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
+use tidemill_core::time::{Clock, Duration, Instant};
+
+/// How long a listener rests when the system has no descriptor left. A socket closed here ends the rest sooner.
+const STARVED: Duration = Duration::from_millis(50);
+
+/// The most sockets one [`Net`] can hold: a handle's slot number has 16 bits.
+pub const MAX_SOCKETS: usize = u16::MAX as usize;
+
+/// The host's network: a fixed number of TCP sockets and one readiness loop. See the [module](self).
+#[derive(Debug)]
+pub struct Net {
+    poller: Poller,
+    sockets: Table<Entry>,
+    waker: Waker,
+    start: std::time::Instant,
+    /// Until when the listeners that found no room are left alone.
+    starved_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    socket: Kind,
+    readable: bool,
+    writable: bool,
+    /// The peer has sent its FIN, or the connection is broken: a short read does not mean that nothing is left.
+    hung_up: bool,
+    watch: Option<(Interest, Token)>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Listener { socket: TcpListener, starved: bool },
+    Stream { socket: TcpStream, phase: Phase, ended: bool, shut: bool, fault: Option<Error> },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Connecting,
+    Up,
+    Failed(Error),
+}
+
+impl Entry {
+    fn stream(socket: TcpStream, phase: Phase) -> Self {
+        // A connection just accepted often carries its first request already, and has room to write: worth a try
+        // before the poller has said so.
+        let up = phase == Phase::Up;
+        let socket = Kind::Stream { socket, phase, ended: false, shut: false, fault: None };
+        Self { socket, readable: up, writable: up, hung_up: false, watch: None }
+    }
+
+    fn ready_for(&self, interest: Interest) -> bool {
+        match interest {
+            Interest::Read => self.readable,
+            Interest::Write => self.writable,
+            Interest::Both => self.readable || self.writable,
+        }
+    }
+
+    fn connected(&mut self) -> nb::Result<(), Error> {
+        let Kind::Stream { socket, phase, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
+        if *phase == Phase::Connecting {
+            if !self.writable {
+                return Err(nb::Error::WouldBlock);
+            }
+            *phase = match socket.take_error() {
+                Ok(None) => Phase::Up,
+                Ok(Some(error)) | Err(error) => Phase::Failed(failure(&error)),
+            };
+        }
+        match *phase {
+            Phase::Failed(error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The stream, once its connection is up.
+    fn up(&mut self) -> Result<(), Error> {
+        self.connected().map_err(|error| match error {
+            nb::Error::WouldBlock => Error::NotConnected,
+            nb::Error::Other(error) => error,
+        })
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> nb::Result<usize, Error> {
+        self.up()?;
+        let Kind::Stream { socket, ended, fault, .. } = &mut self.socket else {
+            return Err(Error::NotConnected.into());
+        };
+        if *ended || buf.is_empty() {
+            return Ok(0);
+        }
+        if !self.readable {
+            return Err(nb::Error::WouldBlock);
+        }
+        match retry(|| (&*socket).read(buf)) {
+            Ok(0) => match *fault {
+                // The kernel tells an error once; told to `send`, it reads as an end of stream, which it is not.
+                Some(error) if error != Error::Closed => Err(error.into()),
+                _ => {
+                    *ended = true;
+                    Ok(0)
+                }
+            },
+            Ok(count) => {
+                self.readable = count == buf.len() || self.hung_up;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Err(nb::Error::WouldBlock)
+            }
+            Err(error) => Err(fault.insert(failure(&error)).to_owned().into()),
+        }
+    }
+
+    /// Runs a call that writes to the stream.
+    fn write<T>(&mut self, call: impl FnMut(&TcpStream) -> io::Result<T>) -> nb::Result<T, Error> {
+        self.up()?;
+        let Kind::Stream { socket, shut, fault, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
+        if let Some(error) = *fault {
+            return Err(error.into());
+        }
+        if *shut {
+            return Err(Error::Closed.into());
+        }
+        if !self.writable {
+            return Err(nb::Error::WouldBlock);
+        }
+        let mut call = call;
+        retry(|| call(socket)).map_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.writable = false;
+                return nb::Error::WouldBlock;
+            }
+            nb::Error::Other(*fault.insert(failure(&error)))
+        })
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+impl Net {
+    /// Room for `capacity` sockets, listeners included; at most [`MAX_SOCKETS`]. All memory is taken here.
+    ///
+    /// # Errors
+    /// The system gives no epoll or event descriptor.
+    pub fn new(capacity: usize) -> io::Result<Self> {
+        let waker = Waker::new()?;
+        Ok(Self {
+            poller: Poller::new(&waker)?,
+            sockets: Table::new(capacity.min(MAX_SOCKETS)),
+            waker,
+            start: std::time::Instant::now(),
+            starved_until: None,
+        })
+    }
+
+    /// What ends a [`wait`](Self::wait) from another thread or from a signal handler.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// How many more sockets there is room for.
+    pub fn room(&self) -> usize {
+        self.sockets.room()
+    }
+
+    /// Turns `program` and waits, over and over, until `done` says so after a turn.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn run<P: Program<Self>>(&mut self, program: &mut P, mut done: impl FnMut(&mut P) -> bool) -> io::Result<()> {
+        loop {
+            let next = program.turn(self.now(), self);
+            if done(program) {
+                return Ok(());
+            }
+            self.wait(next)?;
+        }
+    }
+
+    /// Sleeps until a watched socket is ready, `until` has come (`None`: for ever), a [`Waker`] was used or a signal
+    /// was handled. With tokens waiting in [`Stack::next_ready`], or a time that has passed, it only collects events.
+    ///
+    /// # Errors
+    /// The system refuses to wait, which none of the documented causes leaves possible.
+    pub fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let until = match (until, self.starved_until) {
+            (Some(until), Some(starved)) => Some(until.min(starved)),
+            (until, starved) => until.or(starved),
+        };
+        let start = self.start;
+        let left = || until.map(|until| StdDuration::from_micros(until.as_ticks()).saturating_sub(start.elapsed()));
+        let idle = !self.sockets.any_queued();
+        let events = self.poller.wait(|| if idle { left() } else { Some(StdDuration::ZERO) })?;
+        for at in 0..events {
+            let Some((handle, flags)) = self.poller.event(at) else {
+                self.waker.clear();
+                continue;
+            };
+            self.note(handle, flags);
+        }
+        if self.starved_until.is_some_and(|until| self.now() >= until) {
+            self.feed();
+        }
+        Ok(())
+    }
+
+    /// Sends up to `len` bytes of `file` from `offset` on, without copying them through this process. `Ok(0)`: the file
+    /// ends there (or `len` is 0).
+    ///
+    /// # Errors
+    /// As [`Stack::send`].
+    pub fn sendfile(&mut self, socket: Handle, file: BorrowedFd<'_>, offset: u64, len: u64) -> nb::Result<u64, Error> {
+        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
+        // What one call of the kernel takes at most, page aligned.
+        let count = usize::try_from(len).unwrap_or(usize::MAX).min(0x7fff_f000);
+        entry.write(|stream| {
+            let mut at = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+            Ok(nix::sys::sendfile::sendfile64(stream, file, Some(&mut at), count)? as u64)
+        })
+    }
+
+    /// Takes what the poller told of a socket. Events of a closed one may still be on their way: they are dropped.
+    fn note(&mut self, handle: Handle, flags: EpollFlags) {
+        let Some(entry) = self.sockets.get_mut(handle) else { return };
+        let broken = flags.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+        let ended = broken || flags.contains(EpollFlags::EPOLLRDHUP);
+        entry.hung_up |= ended;
+        entry.readable |= ended || flags.contains(EpollFlags::EPOLLIN);
+        entry.writable |= broken || flags.contains(EpollFlags::EPOLLOUT);
+        // A peer's FIN wakes a writer too, once: `watch` must not find it ready again, or a full socket would spin.
+        let wakes = |(interest, _): &mut (Interest, Token)| {
+            ended
+                || match interest {
+                    Interest::Read => entry.readable,
+                    Interest::Write => entry.writable,
+                    Interest::Both => true,
+                }
+        };
+        if let Some((_, token)) = entry.watch.take_if(wakes) {
+            self.sockets.queue(handle, token);
+        }
+    }
+
+    /// Puts a new socket into the table and under the poller.
+    fn admit(&mut self, entry: Entry, interest: EpollFlags) -> Result<Handle, Error> {
+        let handle = self.sockets.insert(entry).ok_or(Error::Full)?;
+        // The entry was inserted in the line before.
+        let added = match self.sockets.get_mut(handle).map(|entry| &entry.socket) {
+            Some(Kind::Listener { socket, .. }) => self.poller.add(socket.as_fd(), handle, interest),
+            Some(Kind::Stream { socket, .. }) => self.poller.add(socket.as_fd(), handle, interest),
+            None => return Err(Error::Stale),
+        };
+        added.map_err(|error| {
+            self.sockets.remove(handle);
+            failure(&error)
+        })?;
+        Ok(handle)
+    }
+
+    fn remove(&mut self, handle: Handle) -> Option<Entry> {
+        // Closing the descriptor takes it out of the epoll set.
+        let entry = self.sockets.remove(handle)?;
+        self.feed();
+        Some(entry)
+    }
+
+    /// Lets the listeners try again that found no room.
+    fn feed(&mut self) {
+        if self.starved_until.take().is_none() {
+            return;
+        }
+        for index in 0..self.sockets.len() {
+            let Some((handle, entry)) = self.sockets.at_mut(index) else { continue };
+            if let Kind::Listener { starved, .. } = &mut entry.socket
+                && std::mem::take(starved)
+            {
+                self.note(handle, EpollFlags::EPOLLIN);
+            }
+        }
+    }
+
+    /// A listener that cannot be served now must not be ready, or its watcher would spin.
+    fn starve(&mut self, listener: Handle) -> Error {
+        if let Some(entry) = self.sockets.get_mut(listener)
+            && let Kind::Listener { starved, .. } = &mut entry.socket
+        {
+            *starved = true;
+            entry.readable = false;
+        }
+        self.starved_until = Some(self.now() + STARVED);
+        Error::Full
+    }
+}
+
+impl Clock for Net {
+    /// Time since this `Net` was made, by the monotonic clock.
+    fn now(&self) -> Instant {
+        Instant::from_ticks(self.start.elapsed().as_micros() as u64)
+    }
+}
+
+const STREAM: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLOUT).union(EpollFlags::EPOLLRDHUP);
+
+impl Stack for Net {
+    fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, Error> {
+        if self.sockets.room() == 0 {
+            return Err(Error::Full);
+        }
+        let open = || {
+            let kind = Type::STREAM.nonblocking().cloexec();
+            let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            // Connections inherit it.
+            socket.set_tcp_nodelay(true)?;
+            socket.bind(&local.into())?;
+            socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX).max(1))?;
+            Ok(TcpListener::from(socket))
+        };
+        let socket = open().map_err(|error| failure(&error))?;
+        let socket = Kind::Listener { socket, starved: false };
+        let entry = Entry { socket, readable: true, writable: false, hung_up: false, watch: None };
+        self.admit(entry, EpollFlags::EPOLLIN)
+    }
+
+    fn accept(&mut self, listener: Handle) -> nb::Result<(Handle, SocketAddr), Error> {
+        let room = self.sockets.room() > 0;
+        let entry = self.sockets.get_mut(listener).ok_or(Error::Stale)?;
+        let Kind::Listener { socket, starved } = &entry.socket else { return Err(Error::NotConnected.into()) };
+        if *starved {
+            return Err(Error::Full.into());
+        }
+        if !entry.readable {
+            return Err(nb::Error::WouldBlock);
+        }
+        if !room {
+            return Err(self.starve(listener).into());
+        }
+        let accepted = loop {
+            match socket.accept() {
+                // The connection was gone before it could be taken: look at the next.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                accepted => break accepted,
+            }
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                entry.readable = false;
+                return Err(nb::Error::WouldBlock);
+            }
+            Err(error) if no_descriptor(&error) => return Err(self.starve(listener).into()),
+            Err(error) => return Err(failure(&error).into()),
+        };
+        stream.set_nonblocking(true).map_err(|error| failure(&error))?;
+        let handle = self.admit(Entry::stream(stream, Phase::Up), STREAM)?;
+        Ok((handle, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
+    }
+
+    fn connect(&mut self, remote: SocketAddr) -> Result<Handle, Error> {
+        if self.sockets.room() == 0 {
+            return Err(Error::Full);
+        }
+        let open = || {
+            let kind = Type::STREAM.nonblocking().cloexec();
+            let socket = Socket::new(Domain::for_address(remote), kind, Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            match socket.connect(&remote.into()) {
+                // An interrupted connect goes on by itself, like one that would block.
+                Err(error)
+                    if error.raw_os_error() != Some(nix::libc::EINPROGRESS)
+                        && error.kind() != io::ErrorKind::Interrupted =>
+                {
+                    Err(error)
+                }
+                _ => Ok(TcpStream::from(socket)),
+            }
+        };
+        let stream = open().map_err(|error| failure(&error))?;
+        // Registered only now: a socket that has not begun to connect would be reported as hung up.
+        self.admit(Entry::stream(stream, Phase::Connecting), STREAM)
+    }
+
+    fn connected(&mut self, socket: Handle) -> nb::Result<(), Error> {
+        self.sockets.get_mut(socket).ok_or(Error::Stale)?.connected()
+    }
+
+    fn recv(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<usize, Error> {
+        self.sockets.get_mut(socket).ok_or(Error::Stale)?.recv(buf)
+    }
+
+    fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
+        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
+        if buf.is_empty() {
+            return entry.up().map(|()| 0).map_err(nb::Error::Other);
+        }
+        let count = entry.write(|stream| (&*stream).write(buf))?;
+        entry.writable = count == buf.len();
+        Ok(count)
+    }
+
+    fn shutdown(&mut self, socket: Handle) -> Result<(), Error> {
+        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
+        entry.up()?;
+        let Kind::Stream { socket, shut, fault, .. } = &mut entry.socket else { return Err(Error::NotConnected) };
+        if std::mem::replace(shut, true) {
+            return Ok(());
+        }
+        // Of a connection that is gone the kernel says "not connected"; `recv` has the reason.
+        socket.shutdown(Shutdown::Write).map_err(|error| fault.unwrap_or_else(|| failure(&error)))
+    }
+
+    fn close(&mut self, socket: Handle) {
+        self.remove(socket);
+    }
+
+    fn abort(&mut self, socket: Handle) {
+        if let Some(Entry { socket: Kind::Stream { socket, .. }, .. }) = self.remove(socket) {
+            // Closed with no time to linger, a socket sends a reset; if the kernel refuses that, it is still closed.
+            let _ = SockRef::from(&socket).set_linger(Some(StdDuration::ZERO));
+        }
+    }
+
+    fn local_addr(&self, socket: Handle) -> Result<SocketAddr, Error> {
+        match &self.sockets.get(socket).ok_or(Error::Stale)?.socket {
+            Kind::Listener { socket, .. } => socket.local_addr(),
+            Kind::Stream { socket, .. } => socket.local_addr(),
+        }
+        .map_err(|error| failure(&error))
+    }
+
+    fn watch(&mut self, socket: Handle, interest: Interest, token: Token) -> Result<(), Error> {
+        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
+        entry.watch = None;
+        if entry.ready_for(interest) {
+            self.sockets.queue(socket, token);
+        } else {
+            entry.watch = Some((interest, token));
+            self.sockets.unqueue(socket);
+        }
+        Ok(())
+    }
+
+    fn next_ready(&mut self) -> Option<Token> {
+        self.sockets.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests;
