@@ -21,6 +21,7 @@
 
 use core::net::SocketAddr;
 
+pub mod nal;
 #[cfg(feature = "smoltcp")]
 pub mod smoltcp;
 
