@@ -8,11 +8,13 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`client`] | the request writer and the response decoder |
+//! | [`server`] | the request decoder, the decision what to answer, the writer of the response's head |
 //! | [`fields`] | header fields of a head that has been read: look-up and lists |
 //! | [`body`] | how a body is delimited: by length, by chunks, by the end of the connection |
 //! | [`chunked`] | the chunked coding |
 //! | [`range`] | `Range` and `Content-Range` |
 //! | [`date`] | HTTP dates |
+//! | [`etag`], [`conditional`] | versions of a file, and requests that depend on them |
 //! | [`redirect`] | which statuses redirect, and with which method |
 //!
 //! ```
@@ -43,12 +45,17 @@
 pub mod body;
 pub mod chunked;
 pub mod client;
+pub mod conditional;
 pub mod date;
+pub mod etag;
 pub mod fields;
 mod head;
 pub mod range;
 pub mod redirect;
+pub mod server;
 mod write;
+
+pub use write::WriteError;
 
 /// How many header fields a head may have.
 pub const MAX_FIELDS: usize = 100;

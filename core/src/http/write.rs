@@ -4,12 +4,23 @@ use super::fields::{is_token_byte, is_value_byte};
 
 /// Why a head cannot be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum WriteError {
+pub enum WriteError {
     /// A part has a byte that may not stand there, such as CR, LF or NUL.
     Invalid,
     /// The buffer is too small.
     NoSpace,
 }
+
+impl core::fmt::Display for WriteError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "head has forbidden bytes",
+            Self::NoSpace => "head does not fit into its buffer",
+        })
+    }
+}
+
+impl core::error::Error for WriteError {}
 
 /// Appends to a buffer.
 pub(super) struct Writer<'o> {
@@ -59,8 +70,13 @@ impl<'o> Writer<'o> {
     pub(super) fn field_fmt(&mut self, name: &str, value: core::fmt::Arguments<'_>) -> Result<(), WriteError> {
         self.token(name)?;
         self.raw(b": ")?;
-        core::fmt::Write::write_fmt(self, value).map_err(|core::fmt::Error| WriteError::NoSpace)?;
+        self.fmt(value)?;
         self.raw(b"\r\n")
+    }
+
+    /// Appends formatted text that is known to be harmless.
+    pub(super) fn fmt(&mut self, text: core::fmt::Arguments<'_>) -> Result<(), WriteError> {
+        core::fmt::Write::write_fmt(self, text).map_err(|core::fmt::Error| WriteError::NoSpace)
     }
 
     fn checked(&mut self, bytes: &[u8], allowed: fn(u8) -> bool) -> Result<(), WriteError> {
