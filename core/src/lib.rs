@@ -11,6 +11,7 @@
 //! | [`task`] | the `nb`-style `Task` and what it may wait for |
 //! | [`pool`] | slots for tasks and their results, generational ids |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
+//! | [`fetch`] | the download engine: ranges, stealing, resume |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack |
 //! | [`url`] | RFC 3986: split, and references resolved |
@@ -20,6 +21,7 @@
 extern crate std;
 
 pub mod executor;
+pub mod fetch;
 pub mod http;
 pub mod net;
 pub mod pool;

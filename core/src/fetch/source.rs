@@ -1,0 +1,181 @@
+//! One address of the file: its URL, where its host is, and what its server has shown it can do.
+
+use super::Failure;
+use super::state::Validator;
+use crate::http::redirect::MAX_HOPS;
+use crate::time::Duration;
+use crate::url::{self, Uri};
+use core::fmt::Write;
+use core::net::{IpAddr, SocketAddr};
+use heapless::{String, Vec};
+
+/// The longest URL, bytes, also after a redirect.
+pub const URL_MAX: usize = 2048;
+
+/// The most addresses of one host that are tried.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// A URL and what is known of its server.
+#[derive(Debug)]
+pub struct Source {
+    /// `http://authority/path?query`, never without a path.
+    url: String<URL_MAX>,
+    /// Where the path begins.
+    target_at: u16,
+    pub(super) addresses: Vec<SocketAddr, ADDRESSES_MAX>,
+    /// Changes with every redirect.
+    pub(super) revision: u8,
+    pub(super) validator: Option<Validator>,
+    /// Whether it serves ranges, once that is known.
+    pub(super) ranges: Option<bool>,
+    /// It has answered at least once: a refusal may pass.
+    pub(super) answered: bool,
+    /// From the start of a connection to the first byte of its answer, a moving average.
+    pub(super) setup: Duration,
+    pub(super) failed: bool,
+    /// A redirect has led to another host or port: what is secret must not follow.
+    pub(super) moved: bool,
+}
+
+impl Source {
+    /// A source for an `http` URL. The fragment is dropped; a literal address needs no resolver.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn new(url: &str) -> Result<Self, SourceError> {
+        let uri = Uri::parse(url).map_err(SourceError::Url)?;
+        match uri.scheme() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => {}
+            _ => return Err(SourceError::Scheme),
+        }
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(SourceError::Host)?;
+        let port = uri.port().map_err(SourceError::Url)?.unwrap_or(80);
+        let authority = uri.authority().unwrap_or(host);
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+        let path = if uri.path().is_empty() { "/" } else { uri.path() };
+        let (mark, query) = uri.query().map_or(("", ""), |query| ("?", query));
+        let mut text = String::new();
+        write!(text, "http://{authority}").map_err(|_| SourceError::TooLong)?;
+        let target_at = text.len() as u16;
+        write!(text, "{path}{mark}{query}").map_err(|_| SourceError::TooLong)?;
+        let mut addresses = Vec::new();
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            // The vector is empty and holds ADDRESSES_MAX.
+            let _ = addresses.push(SocketAddr::new(ip, port));
+        }
+        Ok(Self {
+            url: text,
+            target_at,
+            addresses,
+            revision: 0,
+            validator: None,
+            ranges: None,
+            answered: false,
+            setup: Duration::from_ticks(0),
+            failed: false,
+            moved: false,
+        })
+    }
+
+    /// The URL in use now: after redirects, without its fragment.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The `Host` field: host and, if given, port.
+    pub(super) fn authority(&self) -> &str {
+        self.url.get("http://".len()..self.target_at.into()).unwrap_or("")
+    }
+
+    /// The request target: path and query.
+    pub(super) fn target(&self) -> &str {
+        self.url.get(self.target_at.into()..).unwrap_or("/")
+    }
+
+    /// The name to resolve and the port to connect to.
+    pub(super) fn host_port(&self) -> (&str, u16) {
+        Uri::parse(&self.url)
+            .map_or(("", 80), |uri| (uri.host().unwrap_or(""), uri.port().ok().flatten().unwrap_or(80)))
+    }
+
+    /// Moves to where `location` points.
+    pub(super) fn redirect<E>(&mut self, location: &[u8]) -> Result<(), Failure<E>> {
+        if self.revision >= MAX_HOPS {
+            return Err(Failure::Redirects);
+        }
+        let location = core::str::from_utf8(location).map_err(|_| Failure::Location)?;
+        let base = Uri::parse(&self.url).map_err(|_| Failure::Location)?;
+        let mut buffer = [0; URL_MAX];
+        let url = url::resolve(&base, location, &mut buffer).map_err(|_| Failure::Location)?;
+        let moved = Self::new(url).map_err(|error| match error {
+            SourceError::Scheme => Failure::Scheme,
+            _ => Failure::Location,
+        })?;
+        let left = self.moved || self.authority() != moved.authority();
+        *self = Self { revision: self.revision + 1, moved: left, ..moved };
+        Ok(())
+    }
+
+    pub(super) fn note_setup(&mut self, took: Duration) {
+        self.setup = if self.setup.is_zero() { took } else { (self.setup * 3 + took) / 4 };
+    }
+}
+
+/// Why a text is no source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// It is no URL.
+    Url(url::Error),
+    /// Its scheme is not `http`.
+    Scheme,
+    /// It names no host.
+    Host,
+    /// It is longer than [`URL_MAX`].
+    TooLong,
+}
+
+impl core::fmt::Display for SourceError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Url(error) => write!(f, "malformed URL: {error}"),
+            Self::Scheme => f.write_str("unsupported scheme"),
+            Self::Host => f.write_str("the URL names no host"),
+            Self::TooLong => write!(f, "the URL is longer than {URL_MAX} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for SourceError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_path_asks_for_the_root() {
+        let source = Source::new("http://user@h.example:8080?q=1#f").unwrap();
+        assert_eq!((source.authority(), source.target()), ("h.example:8080", "/?q=1"));
+        assert_eq!(source.host_port(), ("h.example", 8080));
+        assert!(source.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_literal_address_needs_no_resolver() {
+        let source = Source::new("http://[::1]/x").unwrap();
+        assert_eq!(source.addresses.as_slice(), [SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 80))]);
+    }
+
+    #[test]
+    fn redirects_are_resolved_and_counted() {
+        let mut source = Source::new("http://h/a/b").unwrap();
+        source.redirect::<()>(b"../c?d").unwrap();
+        assert_eq!(source.url(), "http://h/c?d");
+        assert_eq!(source.redirect::<()>(b"https://h/"), Err(Failure::Scheme));
+        assert_eq!(source.redirect::<()>(b"ht tp:"), Err(Failure::Location));
+        for _ in 1..MAX_HOPS {
+            source.redirect::<()>(b"//i/").unwrap();
+        }
+        assert_eq!(source.redirect::<()>(b"/x"), Err(Failure::Redirects));
+    }
+}
