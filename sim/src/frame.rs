@@ -7,6 +7,10 @@ use std::collections::VecDeque;
 
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant as StackInstant;
+use smoltcp::wire::ETHERNET_HEADER_LEN;
+
+/// Largest IP packet, in bytes.
+pub const MTU: usize = 1500;
 
 /// How many frames a card takes in one turn. A host with more to send is turned again at the same instant.
 const OUTBOX_MAX: usize = 1024;
@@ -16,7 +20,7 @@ const OUTBOX_MAX: usize = 1024;
 /// It is a [`smoltcp::phy::Device`], and can be read and written directly by a [`crate::world::Node`] without a stack.
 pub struct Nic {
     medium: Medium,
-    mtu: usize,
+    frame_max: usize,
     inbox: VecDeque<Vec<u8>>,
     outbox: VecDeque<Vec<u8>>,
     free: Vec<Vec<u8>>,
@@ -25,9 +29,16 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// `mtu` in bytes, as smoltcp counts it: with the Ethernet header where there is one.
-    pub(crate) fn new(medium: Medium, mtu: usize) -> Self {
-        Self { medium, mtu, inbox: VecDeque::new(), outbox: VecDeque::new(), free: Vec::new(), read: Vec::new() }
+    pub(crate) fn new(medium: Medium) -> Self {
+        let header = if medium == Medium::Ethernet { ETHERNET_HEADER_LEN } else { 0 };
+        Self {
+            medium,
+            frame_max: header + MTU,
+            inbox: VecDeque::new(),
+            outbox: VecDeque::new(),
+            free: Vec::new(),
+            read: Vec::new(),
+        }
     }
 
     /// What a frame is: an IP packet, or an Ethernet frame.
@@ -44,7 +55,7 @@ impl Nic {
     /// Sends a frame of `len` bytes, all 0 until `write` fills them in. `None` when this turn's frames are all taken
     /// or `len` exceeds the largest frame.
     pub fn send_with<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        if self.outbox.len() >= OUTBOX_MAX || len > self.mtu {
+        if self.outbox.len() >= OUTBOX_MAX || len > self.frame_max {
             return None;
         }
         Some(Tx { outbox: &mut self.outbox, free: &mut self.free }.consume(len, write))
@@ -90,7 +101,7 @@ impl Device for Nic {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut caps = DeviceCapabilities::default();
         caps.medium = self.medium;
-        caps.max_transmission_unit = self.mtu;
+        caps.max_transmission_unit = self.frame_max;
         // The default is all of them, both ways: a corrupted frame must not reach a program.
         caps.checksum = ChecksumCapabilities::default();
         caps
@@ -161,7 +172,7 @@ mod tests {
     #[test]
     fn a_buffer_goes_round_and_is_clean_each_time() {
         let mut free = Vec::new();
-        let mut nic = Nic::new(Medium::Ip, 1500);
+        let mut nic = Nic::new(Medium::Ip);
         nic.swap_free(&mut free);
         assert_eq!(nic.send_with(100, |bytes| bytes.fill(0xAA)), Some(()));
         let frame = nic.take_sent().expect("a frame was sent");
@@ -178,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_card_refuses_what_is_too_long_or_too_much() {
-        let mut nic = Nic::new(Medium::Ip, 1500);
+        let mut nic = Nic::new(Medium::Ip);
         assert_eq!(nic.send_with(1501, |_| ()), None);
         for _ in 0..OUTBOX_MAX {
             assert_eq!(nic.send_with(1, |_| ()), Some(()));

@@ -8,6 +8,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`world`] | hosts, links, virtual time; the run loop |
+//! | [`host`] | a host that runs a program on a TCP/IP stack |
 //! | [`link`] | latency, jitter, rate, queue, loss |
 //! | [`frame`] | network cards, and the buffers of frames |
 //! | [`fault`] | crashes, outages and cut connections as plain data |
@@ -18,6 +19,7 @@
 mod event;
 pub mod fault;
 pub mod frame;
+pub mod host;
 pub mod link;
 mod reset;
 pub mod trace;

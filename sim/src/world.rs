@@ -60,9 +60,6 @@ use crate::trace::{Event, Frame, Kind, Trace};
 /// How often a host may be turned within one instant before it counts as stuck.
 pub const TURNS_PER_INSTANT_MAX: u32 = 1000;
 
-/// Largest IP packet, in bytes.
-pub const MTU: usize = 1500;
-
 /// Names a host of one world, in the order in which they were added.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HostId(u32);
@@ -106,6 +103,8 @@ pub enum Error {
     NameTaken(String),
     /// Another host has this address.
     AddressTaken(IpAddr),
+    /// No host can have this address: it is a group's, or nobody's.
+    NoHostAddress(IpAddr),
     /// The host is not of this world.
     UnknownHost(HostId),
     /// No link leads from the first host to the second.
@@ -122,6 +121,7 @@ impl fmt::Display for Error {
             }
             Self::NameTaken(name) => write!(f, "another host is called {name}"),
             Self::AddressTaken(address) => write!(f, "another host has the address {address}"),
+            Self::NoHostAddress(address) => write!(f, "no host can have the address {address}"),
             Self::UnknownHost(host) => write!(f, "{host} is no host of this world"),
             Self::NoLink(from, to) => write!(f, "no link leads from {from} to {to}"),
             Self::SelfLink(host) => write!(f, "a link from {host} to itself"),
@@ -248,7 +248,7 @@ impl World {
     /// Adds a host that brings its own stack; it boots at the next step.
     ///
     /// # Errors
-    /// [`Error::NameTaken`], [`Error::AddressTaken`].
+    /// [`Error::NameTaken`], [`Error::AddressTaken`], [`Error::NoHostAddress`].
     pub fn node(
         &mut self,
         name: &str,
@@ -261,8 +261,10 @@ impl World {
         if self.by_address.contains_key(&address) {
             return Err(Error::AddressTaken(address));
         }
+        if !smoltcp::wire::IpAddress::from(address).is_unicast() {
+            return Err(Error::NoHostAddress(address));
+        }
         let host = self.hosts.len() as u32;
-        let mtu = if self.medium == Medium::Ethernet { MTU + smoltcp::wire::ETHERNET_HEADER_LEN } else { MTU };
         self.names.insert(name.into(), host);
         self.by_address.insert(address, host);
         self.addresses.push(address);
@@ -270,7 +272,7 @@ impl World {
             name: name.into(),
             factory: Box::new(factory),
             node: None,
-            nic: Nic::new(self.medium, mtu),
+            nic: Nic::new(self.medium),
             boots: 0,
             due: None,
             queued: None,
@@ -857,6 +859,11 @@ mod tests {
         };
         assert_eq!(again(&mut world, "a", 2), Err(Error::NameTaken("a".into())));
         assert_eq!(again(&mut world, "b", 1), Err(Error::AddressTaken([10, 0, 0, 1].into())));
+        for nowhere in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
+            let nowhere: IpAddr = nowhere.parse().unwrap();
+            let error = world.node("c", nowhere, |_| Box::new(Ticker(Duration::from_secs(1), 0))).unwrap_err();
+            assert_eq!(error, Error::NoHostAddress(nowhere));
+        }
         let stranger = HostId::new(5);
         assert_eq!(world.link(a, a, Link::new()), Err(Error::SelfLink(a)));
         assert_eq!(world.link(a, stranger, Link::new()), Err(Error::UnknownHost(stranger)));

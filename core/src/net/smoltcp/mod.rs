@@ -319,6 +319,11 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         stack.into_iter().chain(own).min()
     }
 
+    /// Whether [`Stack::next_ready`](super::Stack::next_ready) has a token: the driver's program has something to do.
+    pub fn has_ready(&self) -> bool {
+        self.ready.any() || self.listeners_ready.any()
+    }
+
     /// The device.
     pub fn device(&self) -> &D {
         &self.device

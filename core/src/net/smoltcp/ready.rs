@@ -53,6 +53,11 @@ impl<const M: usize> Readiness<M> {
         Some((slot, self.watches[slot].fired.take()?))
     }
 
+    /// Whether a token waits to be taken.
+    pub(super) fn any(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Whether nobody waits for this slot and nothing of it is left to take.
     pub(super) fn is_idle(&self, slot: usize) -> bool {
         self.watches[slot].armed.is_none() && self.watches[slot].fired.is_none()
@@ -68,9 +73,12 @@ mod tests {
         let mut ready = Readiness::<2>::new();
         ready.arm(1, Interest::Read, Token(7));
         assert_eq!(ready.next(), None);
+        assert!(!ready.any());
         ready.fire(1);
         ready.fire(1);
+        assert!(ready.any());
         assert_eq!(ready.next(), Some((1, Token(7))));
+        assert!(!ready.any());
         assert_eq!(ready.next(), None);
         assert!(ready.is_idle(1));
     }

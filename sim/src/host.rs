@@ -1,0 +1,174 @@
+//! A host that runs a [`Program`] on the TCP/IP stack that firmware ships.
+//!
+//! [`World::host`] takes what makes the program; the world supplies the stack and turns both. A program is turned when
+//! a socket it watches became ready or when the time it asked for has come, as on every other world.
+//!
+//! ```
+//! use tidemill_core::executor::Program;
+//! use tidemill_core::net::{Handle, Interest, Stack, Token};
+//! use tidemill_core::time::{Duration, EPOCH, Instant};
+//! use tidemill_sim::{link::Link, world::World};
+//!
+//! /// Accepts one connection, and notes when.
+//! #[derive(Default)]
+//! struct Server(Option<Handle>, Option<Instant>);
+//! impl<S: Stack> Program<S> for Server {
+//!     fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
+//!         while net.next_ready().is_some() {}
+//!         let listener = *self.0.get_or_insert_with(|| net.listen("0.0.0.0:80".parse().unwrap(), 4).unwrap());
+//!         match net.accept(listener) {
+//!             Ok(_) => self.1 = Some(now),
+//!             Err(_) => net.watch(listener, Interest::Read, Token(0)).unwrap(),
+//!         }
+//!         None
+//!     }
+//! }
+//!
+//! /// Connects at boot.
+//! struct Client(std::net::IpAddr);
+//! impl<S: Stack> Program<S> for Client {
+//!     fn turn(&mut self, _: Instant, net: &mut S) -> Option<Instant> {
+//!         net.connect((self.0, 80).into()).unwrap();
+//!         None
+//!     }
+//! }
+//!
+//! let mut world = World::new(7);
+//! let server = world.host("server", [10, 0, 0, 1], |_| Server::default())?;
+//! let client = world.host("client", [10, 0, 0, 2], |boot| Client(boot.resolve("server").unwrap()))?;
+//! world.link(client, server, Link::new().latency(Duration::from_millis(20)))?;
+//! world.run_until(EPOCH + Duration::from_secs(1))?;
+//! // SYN, SYN and ACK, ACK: three times 20 ms.
+//! assert_eq!(world.program::<Server>(server).unwrap().1, Some(EPOCH + Duration::from_millis(60)));
+//! # Ok::<(), tidemill_sim::world::Error>(())
+//! ```
+
+use core::net::IpAddr;
+
+use smoltcp::iface::SocketSet;
+use tidemill_core::executor::Program;
+use tidemill_core::net::smoltcp::{Config, CongestionControl, Smoltcp, SocketBuffer, Timeouts};
+use tidemill_core::time::{EPOCH, Instant};
+
+use crate::frame::Nic;
+use crate::world::{Boot, Error, HostId, Node, World};
+
+/// How many sockets a host has; its listeners' spare ones, and those that are closing, count.
+pub const SOCKETS: usize = 32;
+
+/// The TCP/IP stack of a simulated host.
+pub type Tcp = Smoltcp<'static, Nic, SOCKETS>;
+
+/// What the stack of a host is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Receive buffer of each socket in bytes: the TCP window.
+    pub receive_bytes: usize,
+    /// Send buffer of each socket in bytes.
+    pub send_bytes: usize,
+    /// How the sending rate answers to loss.
+    pub congestion: CongestionControl,
+    /// How long peers are waited for.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            receive_bytes: 16 << 10,
+            send_bytes: 16 << 10,
+            congestion: CongestionControl::Reno,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// A program and its stack, as one node of a world.
+struct Native<P> {
+    stack: Tcp,
+    program: P,
+    /// When the program wants to be turned.
+    due: Option<Instant>,
+}
+
+impl<P> Native<P> {
+    fn new(boot: &Boot<'_>, tuning: &Tuning, program: P) -> Self {
+        let config = Config {
+            mac: boot.host.mac(),
+            // Every address is a neighbour's: who reaches whom is for the links to say.
+            addrs: &[(boot.address, 0)],
+            gateways: &[],
+            seed: boot.seed,
+            congestion: tuning.congestion,
+            timeouts: tuning.timeouts,
+        };
+        let buffers = core::array::from_fn(|_| {
+            (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
+        });
+        let table = SocketSet::new(Vec::with_capacity(SOCKETS));
+        // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
+        let stack = Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration");
+        Self { stack, program, due: Some(EPOCH) }
+    }
+}
+
+impl<P: Program<Tcp> + 'static> Node for Native<P> {
+    fn turn(&mut self, now: Instant, nic: &mut Nic) -> Option<Instant> {
+        core::mem::swap(self.stack.device_mut(), nic);
+        self.stack.poll(now);
+        if self.stack.has_ready() || self.due.is_some_and(|due| due <= now) {
+            self.due = self.program.turn(now, &mut self.stack);
+            self.stack.poll(now);
+        }
+        let program = if self.stack.has_ready() { Some(now) } else { self.due };
+        let next = self.stack.next_deadline(now).into_iter().chain(program).min();
+        core::mem::swap(self.stack.device_mut(), nic);
+        next
+    }
+}
+
+impl World {
+    /// Adds a host that runs what `make` gives at each boot; it boots at the next step.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::AddressTaken`], [`Error::NoHostAddress`].
+    pub fn host<P: Program<Tcp> + 'static>(
+        &mut self,
+        name: &str,
+        address: impl Into<IpAddr>,
+        make: impl FnMut(Boot<'_>) -> P + 'static,
+    ) -> Result<HostId, Error> {
+        self.tuned_host(name, address, Tuning::default(), make)
+    }
+
+    /// Adds a host whose stack is tuned. See [`World::host`].
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::AddressTaken`], [`Error::NoHostAddress`].
+    pub fn tuned_host<P: Program<Tcp> + 'static>(
+        &mut self,
+        name: &str,
+        address: impl Into<IpAddr>,
+        tuning: Tuning,
+        mut make: impl FnMut(Boot<'_>) -> P + 'static,
+    ) -> Result<HostId, Error> {
+        self.node(name, address.into(), move |boot| Box::new(Native::new(&boot, &tuning, make(boot))))
+    }
+
+    /// The program of a host, to read its results; `None` when the host is off or runs another type.
+    pub fn program<P: Program<Tcp> + 'static>(&self, host: HostId) -> Option<&P> {
+        self.get::<Native<P>>(host).map(|native| &native.program)
+    }
+
+    /// The program of a host, to change it from outside; it is turned at the next step.
+    pub fn program_mut<P: Program<Tcp> + 'static>(&mut self, host: HostId) -> Option<&mut P> {
+        let native = self.get_mut::<Native<P>>(host)?;
+        native.due = Some(EPOCH);
+        Some(&mut native.program)
+    }
+
+    /// The stack under a host's program, to look at its counters; `None` as for [`World::program`].
+    pub fn stack<P: Program<Tcp> + 'static>(&self, host: HostId) -> Option<&Tcp> {
+        self.get::<Native<P>>(host).map(|native| &native.stack)
+    }
+}
