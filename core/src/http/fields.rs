@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
 
     /// All fields, in order, as (name as sent, value without surrounding blanks). O(n) in the size of the head.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        self.lines.split(|&byte| byte == b'\n').map_while(|line| {
+        self.lines().filter_map(|line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
             let name = core::str::from_utf8(&line[..colon]).ok()?;
             Some((name, line[colon + 1..].trim_ascii()))
@@ -42,7 +42,21 @@ impl<'a> Fields<'a> {
 
     /// The values of every field of this name (in any case), in order.
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.lines().filter_map(move |line| {
+            let (found, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            found.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+        })
+    }
+
+    /// The header lines, each with its end.
+    fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut rest = self.lines;
+        core::iter::from_fn(move || {
+            let (line, after) = rest.split_at(line_end(rest)?);
+            rest = after;
+            Some(line)
+        })
     }
 
     /// The value of the first field of this name (in any case).
@@ -76,6 +90,23 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The length of the first line, with its LF. Eight bytes at a time, since every byte of every head comes by here several
+/// times.
+pub(super) fn line_end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        // The lowest byte that is now 0 was a LF, and gets its top bit set; bytes below it do not.
+        let word = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\n'));
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeros != 0 {
+            return Some(at * 8 + zeros.trailing_zeros() as usize / 8 + 1);
+        }
+    }
+    let at = tail.iter().position(|&byte| byte == b'\n')?;
+    Some(bytes.len() - tail.len() + at + 1)
+}
+
 /// Parses `1*DIGIT`: no sign, no blank, no more than 64 bits.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -100,6 +131,23 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_matches_whole_and_in_any_case() {
+        let fields = Fields::new(b"Range: a\r\nRanges: b\r\nIf-Range: c\r\nRANGE:d\r\n\r\n");
+        assert!(fields.all("range").eq([&b"a"[..], b"d"]));
+        assert_eq!((fields.get("if-range"), fields.get("rang"), fields.get("")), (Some(&b"c"[..]), None, None));
+        assert!(fields.iter().eq([("Range", &b"a"[..]), ("Ranges", b"b"), ("If-Range", b"c"), ("RANGE", b"d")]));
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_a_line_is_found_as_byte_by_byte(bytes in prop::collection::vec(prop::sample::select(&b"\n\x0b\x09\x8a\0\xff a"[..]), 0..40)) {
+            let slow = bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+            prop_assert_eq!(line_end(&bytes), slow);
+        }
+    }
 
     #[test]
     fn behaviour_55_content_length_is_digits_and_repeats_only_itself() {

@@ -3,6 +3,8 @@
 //! A parser that starts again at byte 0 whenever more arrives costs the square of the head's size when it drips in byte
 //! by byte. Here only the end of each line is looked for as it arrives; the head is parsed once, when it is whole.
 
+use super::fields::line_end;
+
 /// Why a head cannot be collected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HeadError {
@@ -48,15 +50,15 @@ impl<const N: usize> HeadBuffer<N> {
         let mut taken = 0;
         while taken < input.len() {
             let rest = &input[taken..];
-            let line_feed = rest.iter().position(|&byte| byte == b'\n');
-            let take = line_feed.map_or(rest.len(), |at| at + 1);
+            let line_end = line_end(rest);
+            let take = line_end.unwrap_or(rest.len());
             let Some(room) = self.bytes.get_mut(self.len..self.len + take) else {
                 return Err(if self.fields == 0 { HeadError::LineTooLong } else { HeadError::TooLarge });
             };
             room.copy_from_slice(&rest[..take]);
             self.len += take;
             taken += take;
-            if line_feed.is_none() {
+            if line_end.is_none() {
                 break;
             }
             let line = &self.bytes[self.line..self.len];
