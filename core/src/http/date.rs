@@ -163,6 +163,12 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_second_is_the_next_minute() {
+        assert_eq!(parse(b"Sat, 31 Dec 2016 23:59:60 GMT"), parse(b"Sun, 01 Jan 2017 00:00:00 GMT"));
+        assert_eq!(parse(b"Sat, 31 Dec 2016 23:59:60 GMT"), Some(1_483_228_800));
+    }
+
+    #[test]
     fn what_is_no_date_is_refused() {
         for bad in [
             "",

@@ -39,9 +39,9 @@ impl<const N: usize> HeadBuffer<N> {
         (self.len, self.line, self.fields, self.skipped) = (0, 0, 0, false);
     }
 
-    /// Whether nothing has arrived.
+    /// Whether no byte of a head has arrived; a stray empty line before it is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0 && !self.skipped
+        self.len == 0
     }
 
     /// Takes bytes up to the end of the head. Returns how many it took, and whether the head is whole; when it is not,

@@ -57,5 +57,5 @@ mod write;
 
 pub use write::WriteError;
 
-/// How many header fields a head may have.
+/// How many header fields a head may have. While a head is parsed, each takes four words of stack.
 pub const MAX_FIELDS: usize = 100;

@@ -111,6 +111,7 @@ fn behaviour_54_a_cut_body_is_incomplete_and_what_came_is_kept() {
         assert_eq!((cut.body, cut.left), (b"hello".to_vec(), Err(Error::Incomplete { missing: None })));
     }
     assert_eq!(response(b"HTTP/1.1 200 OK\r\n").left, Err(Error::Incomplete { missing: None }));
+    assert_eq!(response(b"HTTP/1.1 103 \r\n\r\n").left, Err(Error::Incomplete { missing: None }));
     assert_eq!(response(b"").left, Err(Error::NoResponse));
 }
 

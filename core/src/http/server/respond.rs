@@ -237,7 +237,7 @@ mod tests {
     fn behaviour_51_an_empty_file() {
         let (status, range, head) = answer("GET", "", 0);
         assert_eq!((status, range), (200, None));
-        assert!(head.contains("\r\nContent-Length: 0\r\n"));
+        assert!(head.contains("\r\nContent-Length: 0\r\nContent-Type: a/b\r\n"));
         let (status, _, head) = answer("GET", "Range: bytes=0-\r\n", 0);
         assert!(status == 416 && head.contains("\r\nContent-Range: bytes */0\r\n"));
     }

@@ -58,6 +58,7 @@ fn bodies_end_with_their_length_or_last_chunk_and_the_next_request_begins_there(
     assert_eq!(post("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\nGET"), (b"hello".to_vec(), Ok(3)));
     assert_eq!(post("Content-Length: 5\r\n", "he").1, Err(Error::Incomplete { missing: Some(3) }));
     assert_eq!(request("").1, Ok(0));
+    assert_eq!(request("\r\n").1, Ok(0), "old clients send it after a body");
     assert_eq!(request("GET").1, Err(Error::Incomplete { missing: None }));
 
     let mut decoder = Decoder::new();
