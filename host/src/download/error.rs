@@ -5,13 +5,53 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use tidemill_core::fetch::{Failure, SourceError};
 
-use super::Sha256Sum;
+use super::{Sha256Sum, Target};
 
 /// Why a download failed. Displayed as one line: what it is about, a colon, and why.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
+    /// A URL that cannot be downloaded from.
+    Url {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        why: SourceError,
+    },
+    /// More URLs or header fields than there is room for.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many at most.
+        max: usize,
+    },
+    /// A host's name has no address.
+    Unresolved {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        why: String,
+    },
+    /// The engine gave up. What is there may be resumed.
+    Fetch {
+        /// The first URL.
+        url: String,
+        /// The reason.
+        why: Failure<()>,
+    },
+    /// It was told to stop.
+    Interrupted {
+        /// What it was writing.
+        target: Target,
+        /// The same download can go on where it stopped.
+        resumable: bool,
+    },
+    /// The file changed on the server when a part of it was already on its way through stdout.
+    Written,
+    /// The system gives no sockets.
+    System(io::Error),
     /// The output is a directory: name a file in it.
     IsDirectory(PathBuf),
     /// The output is a device or the like, which cannot be replaced by a file: stream to stdout instead.
@@ -39,6 +79,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what was asked for could never work, as opposed to what was tried and failed.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Url { .. } | Self::TooMany { .. })
+    }
+
     pub(super) fn file(path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(path.into()),
@@ -50,13 +95,27 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Url { url, why } => write!(f, "{url}: {why}"),
+            Self::TooMany { what, max } => write!(f, "{what}: at most {max}"),
+            Self::Unresolved { host, why } => write!(f, "{host}: {why}"),
+            Self::Fetch { url, why } => write!(f, "{url}: {why}"),
+            Self::Interrupted { target, resumable: true } => {
+                write!(f, "{target}: interrupted; run the same command again to resume")
+            }
+            Self::Interrupted { target, resumable: false } => {
+                write!(f, "{target}: interrupted; this server allows no resuming")
+            }
+            Self::Written => {
+                f.write_str("stdout: the file changed on the server, and a part of the old one is written")
+            }
+            Self::System(error) => write!(f, "system: {error}"),
             Self::IsDirectory(path) => write!(f, "{}: is a directory", path.display()),
             Self::NotAFile(path) => write!(f, "{}: is not a regular file; stream to it with -o -", path.display()),
             Self::Busy(path) => write!(f, "{}: another process is downloading to it", path.display()),
             Self::DiskFull(path) => write!(f, "{}: the disk is full", path.display()),
             Self::File { path, source } => match source.raw_os_error() {
                 // The system's own words without the number that std adds.
-                Some(code) => write!(f, "{}: {}", path.display(), Errno::from_raw(code).desc()),
+                Some(code) => write!(f, "{}: {}", path.display(), Errno::from_raw(code).desc().to_lowercase()),
                 None => write!(f, "{}: {source}", path.display()),
             },
             Self::Checksum { path, expected, actual } => {

@@ -9,7 +9,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! let target = folder.path().join("greeting");
 //! let part = PartFile::open(&target)?;
-//! part.set_len(Some(5))?;
+//! part.set_len(5)?;
 //! part.write_at(2, b"llo")?;
 //! part.write_at(0, b"he")?;
 //! part.finish()?;
@@ -89,6 +89,11 @@ impl PartFile {
         &self.path
     }
 
+    /// The name it will have.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Its length in bytes now.
     ///
     /// # Errors
@@ -105,13 +110,11 @@ impl PartFile {
         self.file.try_clone().map_err(|error| self.why(error))
     }
 
-    /// Makes the file `total` bytes long and reserves them on the disk. `None`: the length is not known, the file grows
-    /// as it is written.
+    /// Makes the file `total` bytes long and reserves them on the disk.
     ///
     /// # Errors
     /// [`Error::DiskFull`], [`Error::File`].
-    pub fn set_len(&self, total: Option<u64>) -> Result<(), Error> {
-        let Some(total) = total else { return Ok(()) };
+    pub fn set_len(&self, total: u64) -> Result<(), Error> {
         if self.size()? == total {
             return Ok(());
         }
@@ -194,7 +197,7 @@ mod tests {
         let target = folder.path().join("f");
         std::fs::write(&target, "old").unwrap();
         let part = PartFile::open(&target).unwrap();
-        part.set_len(Some(3)).unwrap();
+        part.set_len(3).unwrap();
         part.write_at(0, b"new").unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"old");
         std::fs::write(part.journal_path(), "x").unwrap();
@@ -218,13 +221,13 @@ mod tests {
         let folder = tempdir().unwrap();
         let target = folder.path().join("f");
         let part = PartFile::open(&target).unwrap();
-        part.set_len(Some(4)).unwrap();
+        part.set_len(4).unwrap();
         part.write_at(1, b"ab").unwrap();
         drop(part);
         let part = PartFile::open(&target).unwrap();
-        part.set_len(Some(4)).unwrap();
+        part.set_len(4).unwrap();
         assert_eq!(std::fs::read(part.path()).unwrap(), b"\0ab\0");
-        part.set_len(Some(2)).unwrap();
+        part.set_len(2).unwrap();
         assert_eq!(part.size().unwrap(), 2);
     }
 
@@ -233,7 +236,7 @@ mod tests {
         let folder = tempdir().unwrap();
         let part = PartFile::open(&folder.path().join("f")).unwrap();
         for total in [1 << 60, i64::MAX as u64, u64::MAX] {
-            assert!(matches!(part.set_len(Some(total)), Err(Error::DiskFull(_) | Error::File { .. })), "{total}");
+            assert!(matches!(part.set_len(total), Err(Error::DiskFull(_) | Error::File { .. })), "{total}");
             assert_eq!(part.size().unwrap(), 0);
         }
     }
