@@ -1,2 +1,95 @@
-//! The tidemill command.
-fn main() {}
+//! The `tidemill` command: parses the command line, calls the library, and prints.
+//!
+//! Exit status 0: done; 1: failed; 2: the command line is wrong. An error is one line on stderr, `tidemill: what: why`.
+
+mod args;
+mod get;
+mod interrupt;
+mod json;
+mod progress;
+mod units;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+
+/// Why a command ends without success.
+pub(crate) enum Failure {
+    /// The command line asks for what cannot be.
+    Usage(String),
+    /// What was tried failed.
+    Failed(String),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::try_parse() {
+        Ok(Cli { command: Command::Get(args) }) => get::run(&args),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // Whoever closed the pipe has read enough.
+                let _ = error.print();
+                Ok(())
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                return ExitCode::from(2);
+            }
+            _ => Err(Failure::Usage(first_paragraph(&error.to_string()))),
+        },
+    };
+    let (status, message) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(message)) => (1, message),
+        Err(Failure::Usage(message)) => (2, message),
+    };
+    // When stderr is closed the exit status still tells.
+    let _ = writeln!(std::io::stderr(), "tidemill: {}", printable(&message));
+    ExitCode::from(status)
+}
+
+/// What clap says before its hints, on one line.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty());
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let line = words.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+/// `text` with everything replaced that could break the line or steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Prints a line on stdout. When nobody reads it any more, the exit status still tells.
+pub(crate) fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_text_can_neither_break_the_line_nor_steer_the_terminal() {
+        assert_eq!(printable("a\nb\x1b[2J\u{9b}é"), "a\u{fffd}b\u{fffd}[2J\u{fffd}é");
+    }
+
+    #[test]
+    fn an_error_of_the_command_line_is_one_line() {
+        let error = Cli::try_parse_from(["tidemill", "get"]).unwrap_err();
+        assert_eq!(first_paragraph(&error.to_string()), "the following required arguments were not provided: <URL>...");
+        let error = Cli::try_parse_from(["tidemill", "get", "u", "-n", "0"]).unwrap_err();
+        let line = first_paragraph(&error.to_string());
+        assert_eq!(line, "invalid value '0' for '--connections <N>': 0 is not in 1..=64");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

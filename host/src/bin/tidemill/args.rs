@@ -1,0 +1,100 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Style, Styles};
+use clap::{Args, Parser, Subcommand};
+use tidemill_host::download::Sha256Sum;
+
+use crate::units::{parse_bytes, parse_duration};
+
+const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan))))
+    .usage(Style::new().bold().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan))))
+    .literal(Style::new().bold());
+
+/// Downloads and serves files, on real networks and simulated ones.
+#[derive(Parser, Debug)]
+#[command(name = "tidemill", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "\
+Examples:
+  tidemill get https://example.org/big.iso          four connections, resumes by itself
+  tidemill get 'sim://mill/16MiB?loss=1%&seed=7'    the same through a simulated network
+  tidemill serve ~/public                           share a folder
+
+Exit status: 0 done, 1 failed, 2 the command line is wrong.
+'tidemill get --help' and 'tidemill serve --help' tell more.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Get(Get),
+}
+
+/// Downloads a file over several connections; a broken download goes on where it stopped.
+///
+/// The bytes go to FILE.part until all are there; FILE.part.meta remembers which are. Run the same command again after
+/// a failure, Ctrl-C or a crash, and only what is missing is fetched, provided the server still has the same file.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tidemill get http://example.org/big.iso
+      to big.iso in this folder, over 4 connections
+  tidemill get http://a.example/f http://b.example/f -n 8 -o f
+      from two mirrors at once
+  tidemill get http://example.org/f --checksum sha-256=9f86d081…
+      verified while it arrives; a wrong file never gets its name
+  tidemill get http://example.org/logs.gz -o - | zcat | less
+      straight into another program
+  tidemill get 'sim://mill/16MiB?rtt=40ms&loss=1%&rate=50mbps&seed=7' -n 4 -o out.bin
+      through a simulated network: no network needed, same engine, same result every time")]
+pub(crate) struct Get {
+    /// The file's URL (http: or sim:), then mirrors that serve the same file
+    #[arg(value_name = "URL", required = true)]
+    pub(crate) urls: Vec<String>,
+
+    /// Where to put it; '-' streams to stdout over one connection [default: the name in the URL]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// How many connections to share the work among, 1 to 64
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) connections: u8,
+
+    /// The SHA-256 the file must have: sha-256=HEX
+    #[arg(long, value_name = "ALGORITHM=HEX")]
+    pub(crate) checksum: Option<Sha256Sum>,
+
+    /// Add a field to each request, such as 'Authorization: Bearer …'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+
+    /// How many failures in a row a connection may have
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) retry: u8,
+
+    /// How long a server may stay silent
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+
+    /// The most bytes a second, over all connections, such as 500k or 2MiB
+    #[arg(long, value_name = "RATE", value_parser = parse_bytes)]
+    pub(crate) limit_rate: Option<u64>,
+
+    /// Start over, even where an earlier download could be resumed
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+
+    /// Tell all on stdout as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
