@@ -83,33 +83,31 @@ impl Default for Tuning {
     }
 }
 
+/// A stack for the host that boots.
+fn stack(boot: &Boot<'_>, tuning: &Tuning) -> Tcp {
+    let config = Config {
+        mac: boot.host.mac(),
+        // Every address is a neighbour's: who reaches whom is for the links to say.
+        addrs: &[(boot.address, 0)],
+        gateways: &[],
+        seed: boot.seed,
+        congestion: tuning.congestion,
+        timeouts: tuning.timeouts,
+    };
+    let buffers = core::array::from_fn(|_| {
+        (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
+    });
+    let table = SocketSet::new(Vec::with_capacity(SOCKETS));
+    // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
+    Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration")
+}
+
 /// A program and its stack, as one node of a world.
 struct Native<P> {
     stack: Tcp,
     program: P,
     /// When the program wants to be turned.
     due: Option<Instant>,
-}
-
-impl<P> Native<P> {
-    fn new(boot: &Boot<'_>, tuning: &Tuning, program: P) -> Self {
-        let config = Config {
-            mac: boot.host.mac(),
-            // Every address is a neighbour's: who reaches whom is for the links to say.
-            addrs: &[(boot.address, 0)],
-            gateways: &[],
-            seed: boot.seed,
-            congestion: tuning.congestion,
-            timeouts: tuning.timeouts,
-        };
-        let buffers = core::array::from_fn(|_| {
-            (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
-        });
-        let table = SocketSet::new(Vec::with_capacity(SOCKETS));
-        // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
-        let stack = Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration");
-        Self { stack, program, due: Some(EPOCH) }
-    }
 }
 
 impl<P: Program<Tcp> + 'static> Node for Native<P> {
@@ -127,7 +125,52 @@ impl<P: Program<Tcp> + 'static> Node for Native<P> {
     }
 }
 
+/// A stack whose program is elsewhere: [`World::lend`] brings them together.
+struct Open {
+    stack: Tcp,
+    due: Option<Instant>,
+    /// The program has something to do.
+    waiting: bool,
+}
+
+impl Node for Open {
+    fn turn(&mut self, now: Instant, nic: &mut Nic) -> Option<Instant> {
+        core::mem::swap(self.stack.device_mut(), nic);
+        self.stack.poll(now);
+        self.waiting = self.stack.has_ready() || self.due.is_some_and(|due| due <= now);
+        // The lender comes back at once; until then there is nothing to wake it for.
+        let program = if self.waiting { None } else { self.due };
+        let next = self.stack.next_deadline(now).into_iter().chain(program).min();
+        core::mem::swap(self.stack.device_mut(), nic);
+        next
+    }
+}
+
 impl World {
+    /// Adds a host with a stack and no program: the caller keeps that, and lends it after each step.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::AddressTaken`], [`Error::NoHostAddress`].
+    pub fn open_host(&mut self, name: &str, address: impl Into<IpAddr>, tuning: Tuning) -> Result<HostId, Error> {
+        self.node(name, address.into(), move |boot| {
+            Box::new(Open { stack: stack(&boot, &tuning), due: Some(EPOCH), waiting: false })
+        })
+    }
+
+    /// Turns a program on the stack of an open host, if that has something for it to do, and returns whether it had. To
+    /// be called after each step. After a crash of the host the program finds a new stack, where its sockets are
+    /// unknown. A host that is off, or not open, never has anything to do.
+    pub fn lend(&mut self, host: HostId, program: &mut impl Program<Tcp>) -> bool {
+        let now = self.now();
+        if !self.get::<Open>(host).is_some_and(|open| open.waiting) {
+            return false;
+        }
+        let Some(open) = self.get_mut::<Open>(host) else { return false };
+        open.waiting = false;
+        open.due = program.turn(now, &mut open.stack);
+        true
+    }
+
     /// Adds a host that runs what `make` gives at each boot; it boots at the next step.
     ///
     /// # Errors
@@ -152,7 +195,9 @@ impl World {
         tuning: Tuning,
         mut make: impl FnMut(Boot<'_>) -> P + 'static,
     ) -> Result<HostId, Error> {
-        self.node(name, address.into(), move |boot| Box::new(Native::new(&boot, &tuning, make(boot))))
+        self.node(name, address.into(), move |boot| {
+            Box::new(Native { stack: stack(&boot, &tuning), program: make(boot), due: Some(EPOCH) })
+        })
     }
 
     /// The program of a host, to read its results; `None` when the host is off or runs another type.

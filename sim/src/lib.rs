@@ -12,15 +12,19 @@
 //! | [`link`] | latency, jitter, rate, queue, loss |
 //! | [`frame`] | network cards, and the buffers of frames |
 //! | [`fault`] | crashes, outages and cut connections as plain data |
+//! | [`mill`] | a simulated download, as a `sim:` URL says |
+//! | [`check`] | seed sweeps |
 //! | [`trace`] | what happened, as a hash, and where two runs part |
 //!
 //! [`World`]: world::World
 
+pub mod check;
 mod event;
 pub mod fault;
 pub mod frame;
 pub mod host;
 pub mod link;
+pub mod mill;
 mod reset;
 pub mod trace;
 pub mod world;

@@ -1,0 +1,157 @@
+//! Seed sweeps: one world after another on every core, and which of them failed.
+//!
+//! ```
+//! use tidemill_sim::check::sweep;
+//! let report = sweep(0..1000, 2, |seed| if seed == 700 { Err("seven hundred") } else { Ok(()) });
+//! assert_eq!((report.passed, report.failures.len()), (999, 1));
+//! assert_eq!((report.failures[0].seed, report.failures[0].why.as_str()), (700, "seven hundred"));
+//! ```
+
+use core::any::Any;
+use core::fmt::{self, Display};
+use core::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// How many failures a report keeps: the ones with the lowest seeds.
+pub const FAILURES_MAX: usize = 100;
+
+/// A seed that failed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Failure {
+    /// Which one.
+    pub seed: u64,
+    /// The error, or what it panicked with.
+    pub why: String,
+}
+
+/// How a sweep went.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Seeds that passed.
+    pub passed: u64,
+    /// Seeds that failed.
+    pub failed: u64,
+    /// The first [`FAILURES_MAX`] of them, by seed.
+    pub failures: Vec<Failure>,
+}
+
+impl Report {
+    fn join(mut self, other: Self) -> Self {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        self.failures.sort_unstable();
+        self.failures.truncate(FAILURES_MAX);
+        self
+    }
+
+    fn add(&mut self, seed: u64, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(why) => {
+                self.failed += 1;
+                // A thread takes its seeds in ascending order, so the ones it drops are higher than those it keeps.
+                if self.failures.len() < FAILURES_MAX {
+                    self.failures.push(Failure { seed, why });
+                }
+            }
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} seeds passed, {} failed", self.passed, self.failed)?;
+        self.failures.iter().try_for_each(|failure| write!(f, "\nseed {}: {}", failure.seed, failure.why))
+    }
+}
+
+/// Runs `test` for each seed on so many threads (at least one); each world lives in one thread. A panic is a failure
+/// of its seed. The report is the same whatever the number of threads.
+pub fn sweep<E: Display>(seeds: Range<u64>, threads: usize, test: impl Fn(u64) -> Result<(), E> + Sync) -> Report {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let mut report = Report::default();
+        loop {
+            // Stops before the end of the range of u64: nobody takes more than one seed too many.
+            let seed = next.load(Ordering::Relaxed);
+            if seed >= seeds.end {
+                return report;
+            }
+            if next.compare_exchange_weak(seed, seed + 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            let result = catch_unwind(AssertUnwindSafe(|| test(seed)));
+            report.add(
+                seed,
+                match result {
+                    Ok(result) => result.map_err(|error| error.to_string()),
+                    Err(panic) => Err(message(panic.as_ref())),
+                },
+            );
+        }
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        others.into_iter().fold(work(), |report, thread| match thread.join() {
+            Ok(other) => report.join(other),
+            // The test's panics are caught above; what is left is a mistake of ours.
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn every_seed_runs_once_whatever_the_number_of_threads() {
+        for threads in [0, 1, 2, 7] {
+            let seen = Mutex::new(Vec::new());
+            let report = sweep(10..60, threads, |seed| {
+                seen.lock().unwrap().push(seed);
+                Ok::<(), String>(())
+            });
+            let mut seen = seen.into_inner().unwrap();
+            seen.sort_unstable();
+            assert_eq!(seen, (10..60).collect::<Vec<u64>>());
+            assert_eq!(report, Report { passed: 50, failed: 0, failures: vec![] });
+        }
+    }
+
+    #[test]
+    fn the_report_does_not_depend_on_the_number_of_threads() {
+        let report =
+            |threads| sweep(0..1000, threads, |seed| if seed % 3 == 0 { Err(format!("s{seed}")) } else { Ok(()) });
+        let one = report(1);
+        assert_eq!((one.passed, one.failed, one.failures.len()), (666, 334, FAILURES_MAX));
+        assert_eq!(one.failures[99], Failure { seed: 297, why: "s297".into() });
+        assert_eq!(one, report(4));
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_of_its_seed() {
+        let report = sweep(0..3, 1, |seed| {
+            assert_ne!(seed, 1, "one");
+            Ok::<(), String>(())
+        });
+        assert_eq!((report.passed, report.failed), (2, 1));
+        assert!(report.failures[0].why.starts_with("panicked: ") && report.failures[0].why.contains("one"));
+        assert!(report.to_string().starts_with("2 seeds passed, 1 failed\nseed 1: panicked: "));
+    }
+
+    #[test]
+    fn an_empty_range_is_no_work_and_the_last_seed_can_be_reached() {
+        assert_eq!(sweep(5..5, 3, |_| Err("never")), Report::default());
+        assert_eq!(sweep(u64::MAX - 2..u64::MAX, 3, |_| Ok::<(), String>(())).passed, 2);
+    }
+}
