@@ -4,7 +4,7 @@ use super::connection::{Asked, Trouble};
 use super::engine::Engine;
 use super::state::Validator;
 use super::{Event, Failure, Sink};
-use crate::http::client::Head;
+use crate::http::client::{self, Head};
 use crate::http::date;
 use crate::http::range::ContentRange;
 use crate::http::redirect::next_method;
@@ -32,6 +32,10 @@ pub(super) fn judge<K: Sink, const N: usize>(
         return Err(Trouble::Drop);
     }
     source.answered = true;
+    if head.transfer_coded() {
+        // Compressed on the way, though we did not offer to undo that.
+        return Err(Trouble::Source(Failure::Http(client::Error::TransferEncoding)));
+    }
     match head.status() {
         206 if asked.ranged => part(engine, asked, head),
         200 => whole(engine, connection, asked, head, now),

@@ -350,7 +350,7 @@ impl<const HEAD: usize> Connection<HEAD> {
                 Ok(0) => {
                     self.response.end_of_stream().map_err(|error| self.lost(Failure::Http(error)))?;
                     self.answer_ended(engine)?;
-                    return Ok(self.next_request(cx.net, false));
+                    return Ok(self.next_request(cx, false));
                 }
                 Ok(count) => {
                     if self.got == 0 {
@@ -362,7 +362,7 @@ impl<const HEAD: usize> Connection<HEAD> {
                     self.heard = cx.now;
                     self.got += count as u64;
                     if let Some(reusable) = self.take(engine, &scratch[..count], cx.now)? {
-                        return Ok(self.next_request(cx.net, reusable));
+                        return Ok(self.next_request(cx, reusable));
                     }
                 }
                 Err(nb::Error::WouldBlock) => return self.wait_for_server(cx, socket, Interest::Read),
@@ -391,7 +391,9 @@ impl<const HEAD: usize> Connection<HEAD> {
                 HttpEvent::Body(data) => {
                     let Some(range) = engine.segments.owned(self.index) else { return Err(Trouble::Drop) };
                     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(data.len());
-                    self.failures = 0;
+                    if engine.is_progress(self.index, wanted) {
+                        self.failures = 0;
+                    }
                     if engine.store(self.index, &data[..wanted], now) {
                         self.rate = engine.segments.rate(self.index, now);
                         continue;
@@ -429,14 +431,16 @@ impl<const HEAD: usize> Connection<HEAD> {
         Ok(())
     }
 
-    fn next_request<S: Stack>(&mut self, net: &mut S, reusable: bool) -> Flow {
+    /// The request is over. The siblings get their turn before the next.
+    fn next_request<S: Stack, X>(&mut self, cx: &mut Context<'_, S, X>, reusable: bool) -> Flow {
         if reusable {
             self.reused = true;
         } else {
-            self.drop_sockets(net);
+            self.drop_sockets(cx.net);
         }
         self.phase = Phase::Idle;
-        Flow::Again
+        cx.wait_until(cx.now);
+        Flow::Wait
     }
 }
 
@@ -486,12 +490,11 @@ impl<const HEAD: usize> Connection<HEAD> {
             Trouble::Drop => {}
             Trouble::Source(failure) => {
                 self.failures = 0;
-                if let Some(source) = engine.sources.get_mut(self.asked.source) {
-                    source.failed = true;
-                }
+                let known = engine.sources.get_mut(self.asked.source);
+                let known = known.is_none_or(|source| core::mem::replace(&mut source.failed, true));
                 if engine.source_for(self.index).is_none() {
                     engine.fail(failure);
-                } else {
+                } else if !known {
                     engine.tell(Event::SourceFailed { source: self.asked.source, reason: failure.reason() });
                 }
             }

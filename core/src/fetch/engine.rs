@@ -27,6 +27,8 @@ pub(super) struct Engine<'h, K: Sink, const SOURCES: usize> {
     pub(super) single: bool,
     /// In single mode, bytes below this are written already and of the same version.
     pub(super) written: u64,
+    /// In single mode, how far any stream of this version has come: only what is beyond is progress.
+    furthest: u64,
     pub(super) changes: u8,
     /// The first validator came from a saved state: mirrors must show the same one.
     pub(super) resumed: bool,
@@ -59,6 +61,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             epoch: 0,
             single: false,
             written: 0,
+            furthest: 0,
             changes: 0,
             resumed: false,
             received: 0,
@@ -134,6 +137,12 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
         }
     }
 
+    /// Whether `len` bytes more for `connection` bring the download on.
+    pub(super) fn is_progress(&self, connection: u8, len: usize) -> bool {
+        let pos = self.segments.owned(connection).map_or(0, |range| range.start);
+        !self.single || pos + len as u64 > self.furthest
+    }
+
     /// Writes `data` at the front of what `connection` fetches. False when its interval is whole, or the sink failed.
     pub(super) fn store(&mut self, connection: u8, data: &[u8], now: Instant) -> bool {
         let Some(range) = self.segments.owned(connection) else { return false };
@@ -145,6 +154,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
         }
         if self.single {
             self.written = self.written.max(range.start + data.len() as u64);
+            self.furthest = self.furthest.max(self.written);
         }
         self.received += data.len() as u64;
         let more = self.segments.advance(connection, data.len() as u64, now);
@@ -165,6 +175,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
         self.total = None;
         self.single = false;
         self.written = 0;
+        self.furthest = 0;
         self.resumed = false;
         for source in &mut self.sources {
             source.validator = None;

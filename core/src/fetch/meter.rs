@@ -48,9 +48,9 @@ impl Meter {
         }
     }
 
-    /// Too short a time has passed to say anything.
-    pub(super) fn is_young(&self, now: Instant) -> bool {
-        !self.measured && self.window(now).is_none()
+    /// Nothing has been measured yet, and not for longer than `grace`.
+    pub(super) fn is_young(&self, now: Instant, grace: Duration) -> bool {
+        !self.measured && now.checked_duration_since(self.since).is_none_or(|passed| passed < grace)
     }
 
     /// The rate of the window under way, once it is long enough.

@@ -46,6 +46,8 @@ mod segments;
 mod sink;
 mod source;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Activity, Connection};
 pub use segments::{SEGMENTS_MAX, STEAL_MIN};

@@ -18,6 +18,9 @@ pub const STEAL_MIN: u64 = 64 * 1024;
 /// Stealing must bring the end nearer by at least this, whatever a connection costs.
 const GAIN_MIN: Duration = Duration::from_millis(20);
 
+/// An owner from whom nothing has come yet is left alone for this long: a thief would have to start from nothing too.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A missing interval: `pos..end` and who fetches it.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
@@ -147,13 +150,14 @@ impl Segments {
         let typical = sum.checked_div(count).unwrap_or(1).max(1);
         let thief_rate = u128::from(if rate == 0 { typical } else { rate });
         let speed = |segment: &Segment| match segment.meter.rate(now) {
-            0 if segment.meter.is_young(now) => typical,
+            0 if segment.meter.is_young(now, GRACE) => typical,
             rate => rate.max(1),
         };
-        let victim = self
-            .list
-            .iter_mut()
-            .max_by_key(|segment| u128::from(segment.left()) * 1_000_000 / u128::from(speed(segment)))?;
+        let time_left = |segment: &Segment| u128::from(segment.left()) * 1_000_000 / u128::from(speed(segment));
+        let victim = self.list.iter_mut().max_by_key(|segment| time_left(segment))?;
+        if victim.meter.is_young(now, GRACE.max(setup * 4)) {
+            return None;
+        }
         let victim_rate = u128::from(speed(victim));
         let left = u128::from(victim.left());
         let setup_us = u128::from(setup.as_ticks());
