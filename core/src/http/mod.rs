@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`client`] | the request writer and the response decoder |
 //! | [`server`] | the request decoder, the decision what to answer, the writer of the response's head |
+//! | [`serve`] | a server for files: connections, deadlines, limits |
 //! | [`fields`] | header fields of a head that has been read: look-up and lists |
 //! | [`body`] | how a body is delimited: by length, by chunks, by the end of the connection |
 //! | [`chunked`] | the chunked coding |
@@ -52,6 +53,7 @@ pub mod fields;
 mod head;
 pub mod range;
 pub mod redirect;
+pub mod serve;
 pub mod server;
 mod write;
 

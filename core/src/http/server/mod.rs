@@ -26,6 +26,7 @@ mod respond;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::http) use respond::reason;
 pub use respond::{Resource, Response, respond};
 
 use super::body::{Body, Codings, Framing, Part};

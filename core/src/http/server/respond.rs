@@ -132,7 +132,7 @@ impl Response<'_> {
 }
 
 /// The phrase for people that follows the code.
-fn reason(status: u16) -> &'static str {
+pub(in crate::http) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         206 => "Partial Content",

@@ -1,0 +1,82 @@
+//! A limit on bytes per second, kept as the time at which what was sent is paid for.
+
+use core::num::NonZeroU64;
+
+use crate::time::{Duration, EPOCH, Instant};
+
+/// How much unused time may be made up for.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// How many times a second there is something to send.
+const STEPS: u64 = 32;
+
+/// The least that is worth a call.
+const LEAST: u64 = 512;
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    rate: Option<NonZeroU64>,
+    paid: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(rate: Option<NonZeroU64>) -> Self {
+        Self { rate, paid: EPOCH }
+    }
+
+    /// How much may be sent at `now`; else from when on.
+    pub(super) fn allows(&self, now: Instant) -> Result<u64, Instant> {
+        let Some(rate) = self.rate else { return Ok(u64::MAX) };
+        if self.paid > now {
+            return Err(self.paid);
+        }
+        let unused = (now - self.paid).min(SLACK).as_ticks();
+        let saved = u128::from(unused) * u128::from(rate.get()) / 1_000_000;
+        Ok((rate.get() / STEPS).max(LEAST).saturating_add(saved as u64))
+    }
+
+    /// `count` bytes were sent at `now`.
+    pub(super) fn spend(&mut self, now: Instant, count: u64) {
+        let Some(rate) = self.rate else { return };
+        let from = if now.as_ticks() > SLACK.as_ticks() { self.paid.max(now - SLACK) } else { self.paid };
+        let price = u128::from(count) * 1_000_000 / u128::from(rate.get());
+        // A hundred years: later than any deadline, and far from the end of time.
+        self.paid = from + Duration::from_ticks((price as u64).min(1 << 51));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_a_minute_the_rate_is_kept_to_a_part_in_a_hundred_whatever_it_is() {
+        for rate in [100, 4_096, 1_000_000, 8 << 20, 10_000_000_000] {
+            let mut pace = Pace::new(NonZeroU64::new(rate));
+            let start = EPOCH + Duration::from_secs(7);
+            let (mut now, mut sent) = (start, 0);
+            while now < start + Duration::from_secs(60) {
+                match pace.allows(now) {
+                    Ok(count) => {
+                        // The socket takes less than what it is offered.
+                        let count = count.min(300_000_000);
+                        pace.spend(now, count);
+                        sent += count;
+                    }
+                    // The loop wakes up a little late.
+                    Err(until) => now = until + Duration::from_micros(700),
+                }
+            }
+            let due = rate * 60;
+            let most = due / 100 + 2 * LEAST + rate / 5;
+            assert!(sent.abs_diff(due) < most, "{sent} bytes instead of {due}");
+        }
+    }
+
+    #[test]
+    fn no_limit_never_waits() {
+        let mut pace = Pace::new(None);
+        pace.spend(EPOCH, u64::MAX);
+        assert_eq!(pace.allows(EPOCH), Ok(u64::MAX));
+    }
+}
