@@ -53,11 +53,11 @@ use tidemill_core::time::{EPOCH, Instant};
 use crate::frame::Nic;
 use crate::world::{Boot, Error, HostId, Node, World};
 
-/// How many sockets a host has; its listeners' spare ones, and those that are closing, count.
+/// How many sockets a host has unless it is tuned; its listeners' spare ones, and those that are closing, count.
 pub const SOCKETS: usize = 32;
 
-/// The TCP/IP stack of a simulated host.
-pub type Tcp = Smoltcp<'static, Nic, SOCKETS>;
+/// The TCP/IP stack of a simulated host, of `N` sockets.
+pub type Tcp<const N: usize = SOCKETS> = Smoltcp<'static, Nic, N>;
 
 /// What the stack of a host is like.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ impl Default for Tuning {
 }
 
 /// A stack for the host that boots.
-fn stack(boot: &Boot<'_>, tuning: &Tuning) -> Tcp {
+fn stack<const N: usize>(boot: &Boot<'_>, tuning: &Tuning) -> Tcp<N> {
     let config = Config {
         mac: boot.host.mac(),
         // Every address is a neighbour's: who reaches whom is for the links to say.
@@ -97,20 +97,20 @@ fn stack(boot: &Boot<'_>, tuning: &Tuning) -> Tcp {
     let buffers = core::array::from_fn(|_| {
         (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
     });
-    let table = SocketSet::new(Vec::with_capacity(SOCKETS));
+    let table = SocketSet::new(Vec::with_capacity(N));
     // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
     Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration")
 }
 
 /// A program and its stack, as one node of a world.
-struct Native<P> {
-    stack: Tcp,
+struct Native<P, const N: usize> {
+    stack: Tcp<N>,
     program: P,
     /// When the program wants to be turned.
     due: Option<Instant>,
 }
 
-impl<P: Program<Tcp> + 'static> Node for Native<P> {
+impl<P: Program<Tcp<N>> + 'static, const N: usize> Node for Native<P, N> {
     fn turn(&mut self, now: Instant, nic: &mut Nic) -> Option<Instant> {
         core::mem::swap(self.stack.device_mut(), nic);
         self.stack.poll(now);
@@ -126,14 +126,14 @@ impl<P: Program<Tcp> + 'static> Node for Native<P> {
 }
 
 /// A stack whose program is elsewhere: [`World::lend`] brings them together.
-struct Open {
-    stack: Tcp,
+struct Open<const N: usize> {
+    stack: Tcp<N>,
     due: Option<Instant>,
     /// The program has something to do.
     waiting: bool,
 }
 
-impl Node for Open {
+impl<const N: usize> Node for Open<N> {
     fn turn(&mut self, now: Instant, nic: &mut Nic) -> Option<Instant> {
         core::mem::swap(self.stack.device_mut(), nic);
         self.stack.poll(now);
@@ -147,25 +147,30 @@ impl Node for Open {
 }
 
 impl World {
-    /// Adds a host with a stack and no program: the caller keeps that, and lends it after each step.
+    /// Adds a host with a stack of `N` sockets and no program: the caller keeps that, and lends it after each step.
     ///
     /// # Errors
     /// [`Error::NameTaken`], [`Error::AddressTaken`], [`Error::NoHostAddress`].
-    pub fn open_host(&mut self, name: &str, address: impl Into<IpAddr>, tuning: Tuning) -> Result<HostId, Error> {
+    pub fn open_host<const N: usize>(
+        &mut self,
+        name: &str,
+        address: impl Into<IpAddr>,
+        tuning: Tuning,
+    ) -> Result<HostId, Error> {
         self.node(name, address.into(), move |boot| {
-            Box::new(Open { stack: stack(&boot, &tuning), due: Some(EPOCH), waiting: false })
+            Box::new(Open { stack: stack::<N>(&boot, &tuning), due: Some(EPOCH), waiting: false })
         })
     }
 
     /// Turns a program on the stack of an open host, if that has something for it to do, and returns whether it had. To
     /// be called after each step. After a crash of the host the program finds a new stack, where its sockets are
-    /// unknown. A host that is off, or not open, never has anything to do.
-    pub fn lend(&mut self, host: HostId, program: &mut impl Program<Tcp>) -> bool {
+    /// unknown. A host that is off, or not open with `N` sockets, never has anything to do.
+    pub fn lend<const N: usize>(&mut self, host: HostId, program: &mut impl Program<Tcp<N>>) -> bool {
         let now = self.now();
-        if !self.get::<Open>(host).is_some_and(|open| open.waiting) {
+        if !self.get::<Open<N>>(host).is_some_and(|open| open.waiting) {
             return false;
         }
-        let Some(open) = self.get_mut::<Open>(host) else { return false };
+        let Some(open) = self.get_mut::<Open<N>>(host) else { return false };
         open.waiting = false;
         open.due = program.turn(now, &mut open.stack);
         true
@@ -181,14 +186,14 @@ impl World {
         address: impl Into<IpAddr>,
         make: impl FnMut(Boot<'_>) -> P + 'static,
     ) -> Result<HostId, Error> {
-        self.tuned_host(name, address, Tuning::default(), make)
+        self.tuned_host::<P, SOCKETS>(name, address, Tuning::default(), make)
     }
 
-    /// Adds a host whose stack is tuned. See [`World::host`].
+    /// Adds a host whose stack is tuned and has `N` sockets. See [`World::host`]; its program cannot be looked at.
     ///
     /// # Errors
     /// [`Error::NameTaken`], [`Error::AddressTaken`], [`Error::NoHostAddress`].
-    pub fn tuned_host<P: Program<Tcp> + 'static>(
+    pub fn tuned_host<P: Program<Tcp<N>> + 'static, const N: usize>(
         &mut self,
         name: &str,
         address: impl Into<IpAddr>,
@@ -196,24 +201,24 @@ impl World {
         mut make: impl FnMut(Boot<'_>) -> P + 'static,
     ) -> Result<HostId, Error> {
         self.node(name, address.into(), move |boot| {
-            Box::new(Native { stack: stack(&boot, &tuning), program: make(boot), due: Some(EPOCH) })
+            Box::new(Native { stack: stack::<N>(&boot, &tuning), program: make(boot), due: Some(EPOCH) })
         })
     }
 
     /// The program of a host, to read its results; `None` when the host is off or runs another type.
     pub fn program<P: Program<Tcp> + 'static>(&self, host: HostId) -> Option<&P> {
-        self.get::<Native<P>>(host).map(|native| &native.program)
+        self.get::<Native<P, SOCKETS>>(host).map(|native| &native.program)
     }
 
     /// The program of a host, to change it from outside; it is turned at the next step.
     pub fn program_mut<P: Program<Tcp> + 'static>(&mut self, host: HostId) -> Option<&mut P> {
-        let native = self.get_mut::<Native<P>>(host)?;
+        let native = self.get_mut::<Native<P, SOCKETS>>(host)?;
         native.due = Some(EPOCH);
         Some(&mut native.program)
     }
 
     /// The stack under a host's program, to look at its counters; `None` as for [`World::program`].
     pub fn stack<P: Program<Tcp> + 'static>(&self, host: HostId) -> Option<&Tcp> {
-        self.get::<Native<P>>(host).map(|native| &native.stack)
+        self.get::<Native<P, SOCKETS>>(host).map(|native| &native.stack)
     }
 }

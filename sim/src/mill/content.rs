@@ -96,7 +96,9 @@ mod tests {
         let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
         assert!((150..370).contains(&same), "{same} of 65536 bytes are the same");
         let mut counts = [0; 256];
-        a.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+        for byte in a {
+            counts[usize::from(byte)] += 1;
+        }
         assert!(counts.iter().all(|count| (150..370).contains(count)), "{counts:?}");
     }
 

@@ -1,0 +1,114 @@
+//! The download engine as a program that checks every byte it gets.
+
+use std::net::SocketAddr;
+
+use tidemill_core::executor::Program;
+use tidemill_core::fetch::{Failure, Fetch, Options, Sink, Slot, Source};
+use tidemill_core::net::Stack;
+use tidemill_core::time::{Duration, EPOCH, Instant};
+use tidemill_sim::mill::{Content, Mill, Scenario};
+
+const HEAD: usize = 4096;
+
+/// Compares what it is given with what it should be, and notes which kilobytes it was given.
+pub(crate) struct Checked {
+    content: Content,
+    total: Option<u64>,
+    written: Vec<bool>,
+}
+
+/// Part of the file that is noted as a whole; downloads are split at other places too, so it is small.
+const NOTED: u64 = 1 << 10;
+
+impl Sink for Checked {
+    type Error = String;
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), String> {
+        if let Some(at) = self.content.first_difference(offset, data) {
+            return Err(format!("byte {at} is wrong"));
+        }
+        // A part counts once its last byte is there; the file's last part, once its own last byte is.
+        let end = offset + data.len() as u64;
+        let total = self.total.ok_or("bytes before the length")?;
+        for part in offset / NOTED..end.div_ceil(NOTED) {
+            let last = ((part + 1) * NOTED).min(total) - 1;
+            self.written[part as usize] |= (offset..end).contains(&last);
+        }
+        Ok(())
+    }
+
+    fn set_len(&mut self, total: u64) -> Result<(), String> {
+        self.total = Some(total);
+        self.written = vec![false; total.div_ceil(NOTED) as usize];
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), String> {
+        Err("the file did not change".into())
+    }
+}
+
+pub(crate) struct Download {
+    fetch: Fetch<'static, Checked, Vec<Slot<HEAD>>, HEAD, 1>,
+    server: SocketAddr,
+    scratch: Vec<u8>,
+}
+
+impl Download {
+    pub(crate) fn new(scenario: &Scenario, server: SocketAddr, connections: usize, options: Options<'static>) -> Self {
+        let sink = Checked { content: Content::new(scenario.seed), total: None, written: vec![] };
+        let source = Source::new(&scenario.http_url()).expect("it is a URL");
+        let slots = (0..connections).map(|_| Slot::EMPTY).collect();
+        Self { fetch: Fetch::new(options, [source], sink, slots, None), server, scratch: vec![0; 64 << 10] }
+    }
+
+    /// Its length if every byte of the file has come; or why not.
+    pub(crate) fn outcome(&mut self) -> Option<Result<u64, String>> {
+        let outcome = self.fetch.outcome()?.map_err(|why| match why {
+            Failure::Sink(why) => why.clone(),
+            why => why.reason().to_string(),
+        });
+        let sink = self.fetch.sink();
+        let complete = |&len: &u64| sink.total == Some(len) && sink.written.iter().all(|&there| there);
+        Some(outcome.and_then(|len| if complete(&len) { Ok(len) } else { Err("a part is missing".into()) }))
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.fetch.progress(EPOCH).received
+    }
+}
+
+impl<S: Stack> Program<S> for Download {
+    fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
+        while let Some((source, ..)) = self.fetch.wanted() {
+            self.fetch.resolved(source, &[self.server]);
+        }
+        self.fetch.turn(now, net, &mut self.scratch)
+    }
+}
+
+/// What became of a download.
+pub(crate) struct End {
+    /// The file's length, or why it is not there; `None`: nothing came of it in a virtual hour.
+    pub(crate) outcome: Option<Result<u64, String>>,
+    pub(crate) at: Instant,
+    pub(crate) received: u64,
+    pub(crate) hash: u64,
+}
+
+/// Downloads the scenario's file in a mill.
+pub(crate) fn run<const N: usize>(
+    mill: &mut Mill<N>,
+    scenario: &Scenario,
+    connections: usize,
+    options: Options<'static>,
+) -> End {
+    let mut download = Download::new(scenario, mill.server_address(), connections, options);
+    let limit = EPOCH + Duration::from_hours(1);
+    while download.outcome().is_none() && mill.now() < limit {
+        if mill.step(&mut download).expect("no host is stuck").is_none() {
+            break;
+        }
+    }
+    End { outcome: download.outcome(), at: mill.now(), received: download.received(), hash: mill.hash() }
+}

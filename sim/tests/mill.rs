@@ -1,0 +1,102 @@
+//! The download engine against core's server in simulated networks.
+
+mod download;
+
+use download::{End, run};
+use tidemill_core::fetch::Options;
+use tidemill_core::time::{Duration, EPOCH, Instant};
+use tidemill_sim::check::sweep;
+use tidemill_sim::fault::{Fault, Menu, draw};
+use tidemill_sim::mill::{Mill, Scenario};
+
+fn scenario(url: &str) -> Scenario {
+    url.parse().expect("a scenario")
+}
+
+fn download(url: &str, connections: usize) -> End {
+    let scenario = scenario(url);
+    run(&mut Mill::<40>::new(&scenario), &scenario, connections, Options::default())
+}
+
+fn ms(millis: u64) -> Instant {
+    EPOCH + Duration::from_millis(millis)
+}
+
+#[test]
+fn a_clean_link_is_used_to_the_full() {
+    let end = download("sim://mill/4MiB?rtt=20ms&rate=50mbps", 4);
+    assert_eq!(end.outcome, Some(Ok(4 << 20)));
+    assert_eq!(end.received, 4 << 20);
+    // 4 MiB and 2.7 % of headers at 50 Mbit/s take 690 ms.
+    assert!((ms(690)..ms(900)).contains(&end.at), "took {} ms", end.at.as_ticks() / 1000);
+}
+
+#[test]
+fn files_of_every_size_arrive() {
+    for size in [0, 1, 1023, 1024, 1025, 100_000, (1 << 20) - 1, (1 << 20) + 1] {
+        let end = download(&format!("sim://mill/{size}?rtt=5ms&loss=1%&rate=100mbps&seed={size}"), 4);
+        assert_eq!(end.outcome, Some(Ok(size)), "{size} bytes");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_does_not() {
+    let url = |seed| format!("sim://mill/1MiB?rtt=20ms&loss=2%&jitter=3ms&rate=50mbps&seed={seed}");
+    let hash = |seed| download(&url(seed), 4).hash;
+    assert_eq!(hash(1), hash(1));
+    assert_ne!(hash(1), hash(2));
+}
+
+#[test]
+fn another_path_than_the_file_is_not_found() {
+    let right = scenario("sim://mill/1MiB");
+    let wrong = scenario("sim://mill/2MiB");
+    let end = run(&mut Mill::<40>::new(&right), &wrong, 2, Options::default());
+    assert_eq!(end.outcome, Some(Err("the server answered 404".into())));
+}
+
+#[test]
+fn a_restart_of_the_server_is_survived_without_starting_over() {
+    let scenario = scenario("sim://mill/4MiB?rtt=20ms&rate=50mbps");
+    let mut mill = Mill::<40>::new(&scenario);
+    let crash = Fault::Crash { host: mill.server(), at: ms(300), off_for: Some(Duration::from_millis(500)) };
+    mill.world_mut().schedule(crash).unwrap();
+    let end = run(&mut mill, &scenario, 4, Options::default());
+    assert_eq!(end.outcome, Some(Ok(4 << 20)));
+    assert_eq!(end.received, 4 << 20, "nothing is fetched twice");
+    assert!(end.at > ms(1_000));
+}
+
+/// A network drawn from the seed, with faults.
+fn hostile(seed: u64) -> Result<(), String> {
+    let draw_of =
+        |what, bound| tidemill_core::random::below(tidemill_core::random::draw(seed, &[0x6D69_6C6C, what]), bound);
+    let url = format!(
+        "sim://mill/{}?rtt={}us&jitter={}us&loss={}ppm&rate={}bps&seed={seed}",
+        draw_of(0, 400_000),
+        draw_of(1, 100_000),
+        draw_of(2, 10_000),
+        draw_of(3, 50_000),
+        1_000_000 + draw_of(4, 50_000_000),
+    );
+    let scenario = scenario(&url);
+    let mut mill = Mill::<40>::new(&scenario);
+    let (server, client) = (mill.server(), mill.client());
+    let menu =
+        Menu { horizon: Duration::from_secs(2), hosts: vec![server], links: vec![(server, client), (client, server)] };
+    for fault in draw(seed, &menu) {
+        mill.world_mut().schedule(fault).expect("both are hosts of the mill");
+    }
+    let options = Options { split_min: 64 << 10, retries: 20, seed, ..Options::default() };
+    match run(&mut mill, &scenario, 1 + draw_of(5, 8) as usize, options).outcome {
+        Some(Ok(len)) if len == scenario.size => Ok(()),
+        Some(outcome) => Err(format!("{url}: {outcome:?}")),
+        None => Err(format!("{url}: no end")),
+    }
+}
+
+#[test]
+fn every_download_completes_in_a_hostile_network() {
+    let report = sweep(0..300, 2, hostile);
+    assert_eq!(report.failed, 0, "{report}");
+}
