@@ -7,37 +7,44 @@
 //! use std::net::SocketAddr;
 //! use tidemill_core::executor::Program;
 //! use tidemill_core::net::{Handle, Interest, Stack, Token};
-//! use tidemill_core::time::{Duration, EPOCH, Instant};
-//! use tidemill_sim::mill::{Content, Mill, Scenario};
+//! use tidemill_core::time::Instant;
+//! use tidemill_sim::mill::{Mill, Scenario};
 //!
-//! /// Asks for the file, and counts the bytes of the answer.
-//! struct Get(SocketAddr, Option<Handle>, usize, bool);
+//! /// Asks for the file, and counts the bytes of the answer up to its end.
+//! struct Get {
+//!     server: SocketAddr,
+//!     socket: Option<Handle>,
+//!     asked: bool,
+//!     received: usize,
+//!     ended: bool,
+//! }
 //! impl<S: Stack> Program<S> for Get {
 //!     fn turn(&mut self, _: Instant, net: &mut S) -> Option<Instant> {
 //!         while net.next_ready().is_some() {}
-//!         let server = self.0;
-//!         let socket = match self.1 {
-//!             Some(socket) => socket,
-//!             None => *self.1.insert(net.connect(server).unwrap()),
-//!         };
-//!         if !self.3 && net.connected(socket).is_ok() {
-//!             let asked = net.send(socket, b"GET /64KiB HTTP/1.1\r\nHost: mill\r\nConnection: close\r\n\r\n");
-//!             self.3 = asked.is_ok();
+//!         let server = self.server;
+//!         let socket = *self.socket.get_or_insert_with(|| net.connect(server).unwrap());
+//!         if !self.asked && net.connected(socket).is_ok() {
+//!             net.send(socket, b"GET /64KiB HTTP/1.1\r\nHost: mill\r\nConnection: close\r\n\r\n").unwrap();
+//!             self.asked = true;
 //!         }
-//!         while let Ok(count @ 1..) = net.recv(socket, &mut [0; 2048]) {
-//!             self.2 += count;
+//!         while let (false, Ok(count)) = (self.ended, net.recv(socket, &mut [0; 2048])) {
+//!             self.received += count;
+//!             self.ended = count == 0;
 //!         }
-//!         let interest = if self.3 { Interest::Read } else { Interest::Write };
-//!         net.watch(socket, interest, Token(0)).unwrap();
+//!         if !self.ended {
+//!             let interest = if self.asked { Interest::Read } else { Interest::Write };
+//!             net.watch(socket, interest, Token(0)).unwrap();
+//!         }
 //!         None
 //!     }
 //! }
 //!
 //! let scenario: Scenario = "sim://mill/64KiB?rtt=40ms&loss=1%&rate=50mbps&seed=7".parse().unwrap();
 //! let mut mill = Mill::<16>::new(&scenario);
-//! let mut get = Get(mill.server_address(), None, 0, false);
-//! while mill.now() < EPOCH + Duration::from_secs(5) && mill.step(&mut get)?.is_some() {}
-//! assert!(get.2 > 64 << 10);
+//! let mut get = Get { server: mill.server_address(), socket: None, asked: false, received: 0, ended: false };
+//! while !get.ended && mill.step(&mut get)?.is_some() {}
+//! assert!(get.received > 64 << 10);
+//! println!("{} us of virtual time, hash {:016x}", mill.now().as_ticks(), mill.hash());
 //! # Ok::<(), tidemill_sim::world::Error>(())
 //! ```
 //!
