@@ -178,6 +178,40 @@ fn where_no_route_leads_is_unreachable() {
 }
 
 #[test]
+fn tokens_come_out_without_waiting_for_the_next_poll() {
+    let mut wire = wire::<2>();
+    let listener = wire.ends[SERVER].listen(addr(1, PORT), 1).unwrap();
+    let (client, _) = link(&mut wire, listener);
+    let stack = &mut wire.ends[CLIENT];
+    stack.watch(client, Interest::Write, Token(1)).unwrap();
+    stack.watch(client, Interest::Both, Token(2)).unwrap();
+    assert_eq!([stack.next_ready(), stack.next_ready(), stack.next_ready()], [Some(Token(1)), Some(Token(2)), None]);
+    stack.watch(client, Interest::Read, Token(3)).unwrap();
+    assert_eq!(stack.next_ready(), None);
+    stack.close(client);
+    assert_eq!(stack.next_ready(), Some(Token(3)));
+}
+
+#[test]
+fn a_port_in_use_towards_a_peer_is_skipped_when_the_range_comes_round() {
+    let mut wire = Wire::<2>::new(Medium::Ip, 1);
+    wire.cut = true;
+    let stack = &mut wire.ends[CLIENT];
+    let held = stack.connect(addr(1, PORT)).unwrap();
+    let port = stack.local_addr(held).unwrap().port();
+    let mut met = 0;
+    for _ in 0..=u16::MAX - 49_152 {
+        let other = stack.connect(addr(1, PORT)).unwrap();
+        met += usize::from(stack.local_addr(other).unwrap().port() == port);
+        stack.abort(other);
+        stack.poll(wire.now);
+        stack.device_mut().outbox.clear();
+    }
+    assert_eq!(met, 0);
+    stack.abort(held);
+}
+
+#[test]
 fn a_turn_of_the_clock_backwards_is_no_turn() {
     let mut wire = wire::<2>();
     wire.run_for(Duration::from_secs(1));
