@@ -228,8 +228,7 @@ impl<const HEAD: usize> Connection<HEAD> {
         let mut winner = None;
         connect.attempts.retain(|&attempt| {
             if winner.is_some() {
-                cx.net.abort(attempt);
-                return false;
+                return true;
             }
             match cx.net.connected(attempt) {
                 Ok(()) => winner = Some(attempt),
@@ -243,6 +242,9 @@ impl<const HEAD: usize> Connection<HEAD> {
             false
         });
         if let Some(socket) = winner {
+            for &attempt in &connect.attempts {
+                cx.net.abort(attempt);
+            }
             self.socket = Some(socket);
             self.heard = cx.now;
             self.phase = Phase::Send { sent: 0 };

@@ -195,7 +195,8 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             self.replanned = true;
         }
         self.single = true;
-        if self.written > 0 && !same {
+        let begun = self.resumed || self.received > 0;
+        if begun && !same {
             self.written = 0;
             if let Err(error) = self.sink.restart() {
                 return self.fail(Failure::Sink(error));

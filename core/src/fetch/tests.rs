@@ -63,12 +63,22 @@ struct ScriptNet {
     asked: usize,
     gulp: usize,
     refuse: bool,
+    /// Nobody answers the first connections, as many as this.
+    silent: usize,
     ready: VecDeque<Token>,
 }
 
 impl ScriptNet {
     fn new(serve: impl FnMut(Ask) -> Answer + 'static) -> Self {
-        Self { sockets: vec![], serve: Box::new(serve), asked: 0, gulp: 1000, refuse: false, ready: VecDeque::new() }
+        Self {
+            sockets: vec![],
+            serve: Box::new(serve),
+            asked: 0,
+            gulp: 1000,
+            refuse: false,
+            silent: 0,
+            ready: VecDeque::new(),
+        }
     }
 
     fn socket(&mut self, handle: Handle) -> Result<&mut Socket, Error> {
@@ -94,6 +104,9 @@ impl Stack for ScriptNet {
     fn connected(&mut self, handle: Handle) -> nb::Result<(), Error> {
         let refuse = self.refuse;
         self.socket(handle)?;
+        if handle.index() < self.silent {
+            return Err(nb::Error::WouldBlock);
+        }
         if refuse { Err(Error::Refused.into()) } else { Ok(()) }
     }
     fn recv(&mut self, handle: Handle, buf: &mut [u8]) -> nb::Result<usize, Error> {
@@ -144,6 +157,9 @@ impl Stack for ScriptNet {
         Err(Error::Stale)
     }
     fn watch(&mut self, handle: Handle, interest: Interest, token: Token) -> Result<(), Error> {
+        if handle.index() < self.silent {
+            return Ok(());
+        }
         let socket = self.socket(handle)?;
         if interest == Interest::Read
             && socket.outbox.is_empty()
@@ -626,6 +642,46 @@ fn a_name_is_asked_for_and_its_absence_ends_it() {
             assert_eq!(fetch.outcome(), Some(Err(&Failure::Resolve)));
         }
     }
+}
+
+#[test]
+fn an_address_that_does_not_answer_costs_a_quarter_of_a_second() {
+    let data = file(2000, 0);
+    let served = data.clone();
+    let mut net = ScriptNet::new(move |ask| ranged(&ask, &served, ETAG));
+    net.silent = 1;
+    let source = Source::new("http://name.example/f").unwrap();
+    let slots = (0..1).map(|_| Slot::EMPTY).collect();
+    let mut fetch: TestFetch = Fetch::new(Options::default(), [source], Memory::default(), slots, None);
+    fetch.resolved(0, &[1, 2].map(|host| SocketAddr::from(([192, 0, 2, host], 80))));
+    let took = run(&mut fetch, &mut net);
+    assert_whole(&mut fetch, &data);
+    assert_eq!(took, Duration::from_millis(250));
+}
+
+#[test]
+fn no_address_that_answers_is_a_timeout() {
+    let mut net = ScriptNet::new(|_| unreachable!());
+    net.silent = 100;
+    let options = Options { retries: 0, connect_timeout: Duration::from_secs(3), ..Options::default() };
+    let mut fetch = fetch_with(2, options, None);
+    let took = run(&mut fetch, &mut net);
+    assert_eq!(fetch.outcome(), Some(Err(&Failure::ConnectTimeout)));
+    assert_eq!(took, Duration::from_secs(3));
+}
+
+#[test]
+fn a_stream_without_any_validator_is_begun_anew_where_it_may_be_another() {
+    let data = file(100_000, 0);
+    let served = data.clone();
+    let mut net = ScriptNet::new(move |ask| match ask.number {
+        0 | 1 => ranged(&ask, &served, ETAG),
+        _ => answer("200 OK", "", &served),
+    });
+    let mut fetch = fetch(4);
+    run(&mut fetch, &mut net);
+    assert_whole(&mut fetch, &data);
+    assert_eq!(fetch.sink().restarts, 1);
 }
 
 /// A state with these bytes of a file still missing.
