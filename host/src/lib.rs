@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
+//! | [`serve`] | a folder, served over HTTP |
 
 pub mod download;
 pub mod net;
+pub mod serve;
