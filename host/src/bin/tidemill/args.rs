@@ -19,7 +19,7 @@ const STYLES: Styles = Styles::styled()
 #[command(name = "tidemill", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "\
 Examples:
-  tidemill get https://example.org/big.iso          four connections, resumes by itself
+  tidemill get http://example.org/big.iso           four connections, resumes by itself
   tidemill get 'sim://mill/16MiB?loss=1%&seed=7'    the same through a simulated network
   tidemill serve ~/public                           share a folder
 

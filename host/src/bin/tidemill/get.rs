@@ -4,40 +4,71 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidemill_core::url::Uri;
-use tidemill_host::download::{Observer, Options, Target, download};
+use tidemill_host::download::{Observer, Options, Summary, Target, download};
+use tidemill_sim::mill::Scenario;
 
-use crate::Failure;
 use crate::args::Get;
-use crate::interrupt;
 use crate::json::Object;
+use crate::mill::{self, Simulated};
 use crate::progress::{Json, Quiet, for_person};
+use crate::{Failure, interrupt, print, tell};
 
 /// Runs the command.
 pub(crate) fn run(args: &Get) -> Result<(), Failure> {
-    let options = options(args)?;
+    let scenario = scenario(&args.urls)?;
+    let options = options(args, scenario.as_ref())?;
     let mut observer: Box<dyn Observer> = match args {
         Get { json: true, .. } => Box::new(Json),
         Get { quiet: true, .. } => Box::new(Quiet),
-        // The bytes themselves go to stdout; the counters may still go to stderr.
         _ => for_person(),
     };
-    let result = download(&options, &mut *observer);
-    // Bars go before an error is printed.
+    let result = match &scenario {
+        Some(scenario) => mill::download(scenario, &options, &mut *observer).map(Some),
+        None => download(&options, &mut *observer).map(|_| None).map_err(Failure::from),
+    };
+    // Bars go before anything else is printed.
     drop(observer);
-    if let (true, Err(error)) = (args.json, &result) {
-        crate::print(&Object::event("failed").text("reason", &error.to_string()).finish());
-    }
     match result {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_usage() => Err(Failure::Usage(error.to_string())),
-        Err(error) => Err(Failure::Failed(error.to_string())),
+        Ok(None) => Ok(()),
+        Ok(Some((summary, simulated))) => {
+            tell_simulated(args, &summary, &simulated);
+            Ok(())
+        }
+        Err(error) => {
+            if args.json {
+                print(&Object::event("failed").text("reason", error.message()).finish());
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The scenario, if the URL is a `sim:` one: its world has one server, so it stands alone.
+fn scenario(urls: &[String]) -> Result<Option<Scenario>, Failure> {
+    let is_sim = |url: &&String| url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sim:"));
+    let Some(url) = urls.iter().find(is_sim) else { return Ok(None) };
+    if urls.len() > 1 {
+        return Err(Failure::Usage(format!("{url}: a sim: URL has no mirrors")));
+    }
+    url.parse().map(Some).map_err(|error| Failure::Usage(format!("{url}: {error}")))
+}
+
+fn tell_simulated(args: &Get, summary: &Summary, simulated: &Simulated) {
+    let (took, real, trace) = (summary.took.as_secs_f64(), simulated.real.as_secs_f64(), simulated.trace);
+    if args.json {
+        let object = Object::event("simulated").number("virtual_seconds", took).number("real_seconds", real);
+        print(&object.text("trace", &format!("{trace:016x}")).finish());
+    } else if !args.quiet {
+        tell(&format!("simulated: {took:.2} s of virtual time in {real:.2} s of real time, trace {trace:016x}"));
     }
 }
 
 /// The library's options for these arguments.
-fn options(args: &Get) -> Result<Options, Failure> {
+fn options(args: &Get, scenario: Option<&Scenario>) -> Result<Options, Failure> {
     let first = args.urls.first().map_or("", String::as_str);
-    args.urls.iter().try_for_each(|url| check_scheme(url))?;
+    if scenario.is_none() {
+        args.urls.iter().try_for_each(|url| check_scheme(url))?;
+    }
     let target = match args.output.as_deref() {
         Some(path) if path == Path::new("-") => Target::Stdout,
         Some(path) => Target::File(path.into()),
@@ -57,10 +88,14 @@ fn options(args: &Get) -> Result<Options, Failure> {
         timeout: args.timeout,
         rate: args.limit_rate,
         resume: !args.no_resume,
-        // Only to keep clients that fail together from coming back together.
-        seed: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64),
+        seed: scenario.map_or_else(jitter, |scenario| scenario.seed),
         stop: interrupt::flag(),
     })
+}
+
+/// Differs from run to run, so that clients that fail together do not come back together.
+fn jitter() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }
 
 fn check_scheme(url: &str) -> Result<(), Failure> {

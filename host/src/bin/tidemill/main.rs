@@ -6,6 +6,7 @@ mod args;
 mod get;
 mod interrupt;
 mod json;
+mod mill;
 mod progress;
 mod units;
 
@@ -16,6 +17,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
+use tidemill_host::download;
 
 /// Why a command ends without success.
 pub(crate) enum Failure {
@@ -23,6 +25,21 @@ pub(crate) enum Failure {
     Usage(String),
     /// What was tried failed.
     Failed(String),
+}
+
+impl Failure {
+    /// What and why, on one line but for what a peer put there.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => message,
+        }
+    }
+}
+
+impl From<download::Error> for Failure {
+    fn from(error: download::Error) -> Self {
+        if error.is_usage() { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
+    }
 }
 
 fn main() -> ExitCode {
@@ -41,14 +58,9 @@ fn main() -> ExitCode {
             _ => Err(Failure::Usage(first_paragraph(&error.to_string()))),
         },
     };
-    let (status, message) = match result {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Failed(message)) => (1, message),
-        Err(Failure::Usage(message)) => (2, message),
-    };
-    // When stderr is closed the exit status still tells.
-    let _ = writeln!(std::io::stderr(), "tidemill: {}", printable(&message));
-    ExitCode::from(status)
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    tell(&format!("tidemill: {}", failure.message()));
+    ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
 }
 
 /// What clap says before its hints, on one line.
@@ -62,6 +74,11 @@ fn first_paragraph(text: &str) -> String {
 /// `text` with everything replaced that could break the line or steer a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Prints a line for a person on stderr. When it is closed, the exit status still tells.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
 /// Prints a line on stdout. When nobody reads it any more, the exit status still tells.

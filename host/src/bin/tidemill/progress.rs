@@ -1,6 +1,6 @@
 //! How a download is shown: bars on a terminal, lines elsewhere, JSON for programs, or not at all.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{BinaryBytes, FormattedDuration, MultiProgress, ProgressBar, ProgressStyle};
@@ -8,7 +8,7 @@ use tidemill_core::fetch::Activity;
 use tidemill_host::download::{Event, Observer, Progress, Summary};
 
 use crate::json::Object;
-use crate::printable;
+use crate::{print, printable, tell};
 
 /// The most connections that get a line of their own on a terminal.
 const LINES: usize = 16;
@@ -186,8 +186,7 @@ impl Observer for Lines {
             self.name = target.to_string();
         }
         if let Some(line) = line {
-            // Nobody listens: the download matters more.
-            let _ = writeln!(std::io::stderr(), "{}", printable(&line));
+            tell(&line);
         }
     }
 }
@@ -238,7 +237,7 @@ impl Observer for Json {
             }
             _ => return,
         };
-        crate::print(&object.finish());
+        print(&object.finish());
     }
 }
 
