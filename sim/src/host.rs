@@ -54,7 +54,7 @@ use crate::frame::Nic;
 use crate::world::{Boot, Error, HostId, Node, World};
 
 /// How many sockets a host has unless it is tuned; its listeners' spare ones, and those that are closing, count.
-pub const SOCKETS: usize = 32;
+pub const SOCKETS: usize = 16;
 
 /// The TCP/IP stack of a simulated host, of `N` sockets.
 pub type Tcp<const N: usize = SOCKETS> = Smoltcp<'static, Nic, N>;

@@ -95,6 +95,9 @@ pub enum Kind {
     Reset = 13,
 }
 
+/// One more than the highest number of a [`Kind`].
+const KINDS: usize = 14;
+
 impl Kind {
     fn words(self) -> &'static str {
         match self {
@@ -159,6 +162,7 @@ pub const RECORDED_MAX: usize = 1 << 20;
 pub struct Trace {
     hash: Hash64,
     events: u64,
+    counts: [u64; KINDS],
     /// The hash after each `stride` events, the first at `stride`.
     marks: Vec<u64>,
     stride: u64,
@@ -170,7 +174,7 @@ impl Trace {
     pub(crate) fn new(seed: u64) -> Self {
         let mut hash = Hash64::new();
         hash.word(seed);
-        Self { hash, events: 0, marks: Vec::new(), stride: 256, wanted: 0..0, recorded: Vec::new() }
+        Self { hash, events: 0, counts: [0; KINDS], marks: Vec::new(), stride: 256, wanted: 0..0, recorded: Vec::new() }
     }
 
     /// The hash of all events so far.
@@ -181,6 +185,11 @@ impl Trace {
     /// How many events there were.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// How many of them were of this kind.
+    pub fn count(&self, kind: Kind) -> u64 {
+        self.counts[kind as usize]
     }
 
     /// Keeps the events with these numbers from now on, the first [`RECORDED_MAX`] of them.
@@ -231,6 +240,7 @@ impl Trace {
                 len
             }
         };
+        self.counts[kind as usize] += 1;
         let number = self.events;
         self.events += 1;
         if self.events.is_multiple_of(self.stride) {
@@ -315,6 +325,12 @@ mod tests {
             trace.add(Instant::from_ticks(n), Kind::Turn, HostId::new(0), None, Frame::Len(len));
         }
         trace
+    }
+
+    #[test]
+    fn events_are_counted_by_kind() {
+        let trace = run(300, None, 0..0);
+        assert_eq!((trace.count(Kind::Turn), trace.count(Kind::Crash), trace.count(Kind::Reset)), (300, 0, 0));
     }
 
     #[test]

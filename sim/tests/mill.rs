@@ -1,13 +1,17 @@
 //! The download engine against core's server in simulated networks.
 
 mod download;
+mod hostile;
 
 use download::{End, run};
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tidemill_core::fetch::Options;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 use tidemill_sim::check::sweep;
-use tidemill_sim::fault::{Fault, Menu, draw};
+use tidemill_sim::fault::Fault;
 use tidemill_sim::mill::{Mill, Scenario};
+use tidemill_sim::trace::Kind;
 
 fn scenario(url: &str) -> Scenario {
     url.parse().expect("a scenario")
@@ -42,7 +46,7 @@ fn files_of_every_size_arrive() {
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_does_not() {
     let url = |seed| format!("sim://mill/1MiB?rtt=20ms&loss=2%&jitter=3ms&rate=50mbps&seed={seed}");
-    let hash = |seed| download(&url(seed), 4).hash;
+    let hash = |seed| download(&url(seed), 4).trace.hash();
     assert_eq!(hash(1), hash(1));
     assert_ne!(hash(1), hash(2));
 }
@@ -67,36 +71,28 @@ fn a_restart_of_the_server_is_survived_without_starting_over() {
     assert!(end.at > ms(1_000));
 }
 
-/// A network drawn from the seed, with faults.
-fn hostile(seed: u64) -> Result<(), String> {
-    let draw_of =
-        |what, bound| tidemill_core::random::below(tidemill_core::random::draw(seed, &[0x6D69_6C6C, what]), bound);
-    let url = format!(
-        "sim://mill/{}?rtt={}us&jitter={}us&loss={}ppm&rate={}bps&seed={seed}",
-        draw_of(0, 400_000),
-        draw_of(1, 100_000),
-        draw_of(2, 10_000),
-        draw_of(3, 50_000),
-        1_000_000 + draw_of(4, 50_000_000),
-    );
-    let scenario = scenario(&url);
-    let mut mill = Mill::<40>::new(&scenario);
-    let (server, client) = (mill.server(), mill.client());
-    let menu =
-        Menu { horizon: Duration::from_secs(2), hosts: vec![server], links: vec![(server, client), (client, server)] };
-    for fault in draw(seed, &menu) {
-        mill.world_mut().schedule(fault).expect("both are hosts of the mill");
-    }
-    let options = Options { split_min: 64 << 10, retries: 20, seed, ..Options::default() };
-    match run(&mut mill, &scenario, 1 + draw_of(5, 8) as usize, options).outcome {
-        Some(Ok(len)) if len == scenario.size => Ok(()),
-        Some(outcome) => Err(format!("{url}: {outcome:?}")),
-        None => Err(format!("{url}: no end")),
-    }
-}
-
 #[test]
-fn every_download_completes_in_a_hostile_network() {
-    let report = sweep(0..300, 2, hostile);
+fn every_download_completes_in_a_hostile_network_and_the_same_way_each_time() {
+    const HARM: [Kind; 6] =
+        [Kind::Crash, Kind::NobodyHome, Kind::DroppedDown, Kind::DroppedQueue, Kind::DroppedLoss, Kind::Reset];
+    let harmed = HARM.map(|_| AtomicU64::new(0));
+    let report = sweep(0..1000, 2, |seed| {
+        let (scenario, end) = hostile::download(seed);
+        if end.outcome != Some(Ok(scenario.size)) {
+            return Err(format!("{scenario:?}: {:?}", end.outcome));
+        }
+        for (seeds, kind) in harmed.iter().zip(HARM) {
+            seeds.fetch_add(u64::from(end.trace.count(kind) > 0), Ordering::Relaxed);
+        }
+        match end.trace.divergence(&hostile::download(seed).1.trace) {
+            None => Ok(()),
+            Some(events) => Err(format!("{scenario:?}: differs when repeated, within events {events:?}")),
+        }
+    });
     assert_eq!(report.failed, 0, "{report}");
+    // A sweep that met nothing would prove nothing.
+    for (seeds, kind) in harmed.into_iter().zip(HARM) {
+        let seeds = seeds.into_inner();
+        assert!(seeds >= 100, "{kind:?} in {seeds} of 1000 seeds only");
+    }
 }

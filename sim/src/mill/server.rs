@@ -14,8 +14,8 @@ use super::{Content, Scenario};
 /// The longest head of a request, in bytes.
 const HEAD: usize = 4096;
 
-/// Bytes prepared at a time for a socket.
-const CHUNK: usize = 4096;
+/// Bytes made at a time for a socket. Those that it has no room for were made in vain, so it is little.
+const CHUNK: usize = 1024;
 
 /// How many connections wait to be accepted, at most.
 pub(super) const BACKLOG: usize = 8;

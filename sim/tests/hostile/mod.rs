@@ -1,0 +1,34 @@
+//! A download in which whatever can happen to it happens.
+
+use tidemill_core::fetch::Options;
+use tidemill_core::random;
+use tidemill_core::time::Duration;
+use tidemill_sim::fault::{self, Menu};
+use tidemill_sim::link::Link;
+use tidemill_sim::mill::{Mill, Scenario};
+
+use crate::download::{End, run};
+
+/// Downloads up to 400 kB in a network drawn from the seed, while the server crashes, the link fails and connections
+/// are cut as the seed wants.
+pub(crate) fn download(seed: u64) -> (Scenario, End) {
+    const NETWORK: u64 = 0x6E65_7477;
+    let draw = |what, bound| random::below(random::draw(seed, &[NETWORK, what]), bound);
+    let link = Link::new()
+        .jitter(Duration::from_ticks(draw(0, 10_000)))
+        .loss_ppm(draw(1, 50_000) as u32)
+        .rate_bps(1_000_000 + draw(2, 50_000_000))
+        .queue_bytes(20_000 + draw(3, 300_000));
+    let (size, rtt) = (draw(4, 400_000), Duration::from_ticks(draw(5, 100_000)));
+    let scenario = Scenario { host: "mill".into(), path: "/file".into(), size, rtt, link, seed };
+    let mut mill = Mill::<32>::new(&scenario);
+    let (server, client) = (mill.server(), mill.client());
+    let menu =
+        Menu { horizon: Duration::from_secs(2), hosts: vec![server], links: vec![(server, client), (client, server)] };
+    for fault in fault::draw(seed, &menu) {
+        mill.world_mut().schedule(fault).expect("both are hosts of the mill");
+    }
+    let options = Options { split_min: 32 << 10, retries: 20, seed, ..Options::default() };
+    let end = run(&mut mill, &scenario, 1 + draw(6, 8) as usize, options);
+    (scenario, end)
+}
