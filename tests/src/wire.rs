@@ -36,6 +36,8 @@ pub struct Port {
     pub inbox: VecDeque<Vec<u8>>,
     /// Frames smoltcp has sent.
     pub outbox: VecDeque<Vec<u8>>,
+    /// Set to take no frame from smoltcp, as a card whose ring is full.
+    pub full: bool,
 }
 
 /// A stack with `N` sockets at one end of the cable.
@@ -74,7 +76,7 @@ impl<const N: usize> Wire<N> {
     /// Never: the configuration is sound.
     pub fn with_timeouts(medium: Medium, seed: u64, timeouts: Timeouts) -> Self {
         let end = |index: u8| {
-            let port = Port { medium, inbox: VecDeque::new(), outbox: VecDeque::new() };
+            let port = Port { medium, inbox: VecDeque::new(), outbox: VecDeque::new(), full: false };
             let addrs: [(IpAddr, u8); 2] = [(addr(index, 0).ip(), 24), (addr6(u16::from(index), 0).ip(), 64)];
             let config = Config {
                 mac: [2, 0, 0, 0, 0, index],
@@ -157,7 +159,7 @@ impl Device for Port {
     }
 
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Room<'_>> {
-        Some(Room(&mut self.outbox))
+        (!self.full).then_some(Room(&mut self.outbox))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

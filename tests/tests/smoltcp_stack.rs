@@ -212,6 +212,38 @@ fn a_port_in_use_towards_a_peer_is_skipped_when_the_range_comes_round() {
 }
 
 #[test]
+fn a_device_that_takes_no_frame_is_asked_again_but_not_at_once() {
+    let mut wire = wire::<2>();
+    let listener = wire.ends[SERVER].listen(addr(1, PORT), 1).unwrap();
+    let (client, server) = link(&mut wire, listener);
+    wire.ends[CLIENT].device_mut().full = true;
+    wire.ends[CLIENT].send(client, b"patience").unwrap();
+    assert_eq!(wire.ends[CLIENT].next_deadline(wire.now), Some(wire.now), "there is something to send");
+    wire.ends[CLIENT].poll(wire.now);
+    let again = wire.ends[CLIENT].next_deadline(wire.now).expect("it is still to be sent");
+    assert!(again > wire.now);
+    assert_eq!(wire.ends[CLIENT].counters().deferred, 1);
+    wire.ends[CLIENT].device_mut().full = false;
+    assert_eq!(wait(&mut wire, |wire| wire.ends[SERVER].recv(server, &mut [0; 16])), 8);
+}
+
+#[test]
+fn the_table_and_the_listeners_have_an_end() {
+    let mut wire = wire::<8>();
+    let stack = &mut wire.ends[SERVER];
+    let listeners: Vec<Handle> = (1..=4).map(|port| stack.listen(addr(1, port), 1).unwrap()).collect();
+    assert_eq!(stack.listen(addr(1, 5), 1), Err(Error::Full));
+    assert_eq!(stack.free_sockets(), 4);
+    for listener in listeners {
+        stack.close(listener);
+    }
+    assert_eq!(stack.free_sockets(), 8);
+    assert!(stack.listen(addr(1, 5), 100).is_ok(), "a backlog is at most the table");
+    assert_eq!(stack.free_sockets(), 0);
+    assert_eq!(stack.connect(addr(0, 80)), Err(Error::Full));
+}
+
+#[test]
 fn a_turn_of_the_clock_backwards_is_no_turn() {
     let mut wire = wire::<2>();
     wire.run_for(Duration::from_secs(1));

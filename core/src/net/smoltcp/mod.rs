@@ -247,7 +247,11 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 at
             }
         });
-        let own = (0..N).filter_map(|index| self.deadline(index)).min().map(|at| at.max(now));
+        let own = (0..N)
+            .filter(|&index| self.slots[index].role != Role::Free)
+            .filter_map(|index| self.timeouts.deadline(&self.slots[index], self.socket(index)))
+            .min()
+            .map(|at| at.max(now));
         stack.into_iter().chain(own).min()
     }
 
@@ -286,19 +290,21 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
 
     /// Takes in a batch of frames; whether there was one.
     fn take_in(&mut self) -> bool {
-        let budgets: [Budget; LISTENERS_MAX] = core::array::from_fn(|listener| Budget {
-            // No request is addressed to port 0, so an unused listener's budget concerns nobody.
-            port: self.listeners[listener].endpoint.map_or(0, |endpoint| endpoint.port),
-            left: Cell::new(self.count_listening(listener)),
-        });
+        let budgets: [Budget; LISTENERS_MAX] =
+            core::array::from_fn(|listener| match self.listeners[listener].endpoint {
+                Some(endpoint) => Budget { port: endpoint.port, left: Cell::new(self.count_listening(listener)) },
+                // No request is addressed to port 0, so this concerns nobody.
+                None => Budget { port: 0, left: Cell::new(0) },
+            });
         let budgets = if budgets.iter().any(|budget| budget.port != 0) { &budgets[..] } else { &[] };
+        let connecting = self.slots.iter().any(Slot::is_connecting);
         for taken in 0..INGRESS_MAX {
             let mut gate = Gate { device: &mut self.device, budgets };
             let result = self.iface.poll_ingress_single(instant(self.now), &mut gate, &mut self.sockets);
             match result {
                 PollIngressSingleResult::None => return taken > 0,
-                PollIngressSingleResult::PacketProcessed => {}
-                PollIngressSingleResult::SocketStateChanged => self.observe_connecting(),
+                PollIngressSingleResult::SocketStateChanged if connecting => self.observe_connecting(),
+                PollIngressSingleResult::SocketStateChanged | PollIngressSingleResult::PacketProcessed => {}
             }
         }
         true
@@ -319,7 +325,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     fn observe_connecting(&mut self) {
         for index in 0..N {
             let slot = &mut self.slots[index];
-            if slot.role == Role::Connecting && slot.failed.is_none() {
+            if slot.is_connecting() {
                 match self.sockets.get::<Socket<'_>>(slot.id).state() {
                     State::SynSent | State::SynReceived => {}
                     // Only a reset ends a handshake here: our own timeout sets `failed` itself.
@@ -338,6 +344,9 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         let mut acted = false;
         for index in 0..N {
             let slot = &mut self.slots[index];
+            if slot.role == Role::Free {
+                continue;
+            }
             let socket = self.sockets.get_mut::<Socket<'_>>(slot.id);
             if slot.observe(socket, now) {
                 // Whoever waits to write learns of the end too, once; a task that goes on writing is not woken again.
@@ -409,10 +418,6 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 self.ready.fire(index);
             }
         }
-    }
-
-    fn deadline(&self, index: usize) -> Option<Instant> {
-        self.timeouts.deadline(&self.slots[index], self.socket(index))
     }
 
     fn is_free(&self, index: usize) -> bool {

@@ -85,6 +85,11 @@ impl Slot {
         matches!(self.role, Role::Connecting | Role::Up)
     }
 
+    /// Whether the outcome of a `connect` is open.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.role == Role::Connecting && self.failed.is_none()
+    }
+
     /// Whether `recv` would not block.
     pub(super) fn can_read(&self, socket: &Socket<'_>) -> bool {
         self.failed.is_some() || self.role == Role::Up && (self.eof || socket.can_recv())
