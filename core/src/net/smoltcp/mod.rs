@@ -17,6 +17,8 @@
 //! run short, those in TIME-WAIT go first, then the oldest. Every wait has an end: see [`Timeouts`]. The calls of
 //! [`Stack`] take no time; what they start counts from the `now` of the last `poll`.
 //!
+//! [`Stack`]: super::Stack
+//!
 //! # Why smoltcp 0.13.1 and not 0.14.0
 //! Loss recovery. 8 MiB through a link of 5 ms each way that drops frames at random, 64 KiB buffers, median of 10
 //! seeds, in virtual seconds; `cargo bench -p tidemill-tests --bench smoltcp_loss` prints the table:
