@@ -1,5 +1,6 @@
 //! What may stand on the command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Get(Get),
+    Serve(Serve),
 }
 
 /// Downloads a file over several connections; a broken download goes on where it stopped.
@@ -91,6 +93,41 @@ pub(crate) struct Get {
     pub(crate) no_resume: bool,
 
     /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+
+    /// Tell all on stdout as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Serves the files of a folder over HTTP: ranges, conditional requests, listings.
+///
+/// Nothing outside the folder is ever served, and memory does not grow with the number of clients.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tidemill serve                              this folder, at http://127.0.0.1:8000/
+  tidemill serve ~/public --bind 0.0.0.0:80   to everyone who can reach this machine
+  tidemill serve --bind 127.0.0.1:0           at a free port, which is printed")]
+pub(crate) struct Serve {
+    /// The folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
+    pub(crate) bind: SocketAddr,
+
+    /// How many connections at once; more are told to come back later
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_connections: u16,
+
+    /// The most bytes a second to each client, such as 500k or 2MiB
+    #[arg(long, value_name = "RATE", value_parser = parse_bytes)]
+    pub(crate) limit_rate: Option<u64>,
+
+    /// Do not tell of requests
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) quiet: bool,
 

@@ -8,6 +8,7 @@ mod interrupt;
 mod json;
 mod mill;
 mod progress;
+mod serve;
 mod units;
 
 use std::io::Write;
@@ -45,6 +46,7 @@ impl From<download::Error> for Failure {
 fn main() -> ExitCode {
     let result = match Cli::try_parse() {
         Ok(Cli { command: Command::Get(args) }) => get::run(&args),
+        Ok(Cli { command: Command::Serve(args) }) => serve::run(&args),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // Whoever closed the pipe has read enough.

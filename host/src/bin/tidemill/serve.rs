@@ -1,0 +1,63 @@
+//! `tidemill serve`.
+
+use std::num::NonZeroU64;
+
+use tidemill_host::serve::{Error, Options, Served, Server};
+
+use crate::args::Serve;
+use crate::json::Object;
+use crate::{Failure, interrupt, print, tell};
+
+/// Runs the command until it is interrupted.
+pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
+    let options = Options {
+        max_connections: args.max_connections.into(),
+        rate: args.limit_rate.and_then(NonZeroU64::new),
+        ..Options::new(&args.folder, args.bind)
+    };
+    let log: fn(&Served<'_>) = match args {
+        Serve { json: true, .. } => |served| print(&object(served)),
+        Serve { quiet: true, .. } => |_| (),
+        _ => |served| tell(&line(served)),
+    };
+    let mut server = Server::bind(&options, log).map_err(|error| {
+        let what = match &error {
+            Error::Folder(_) => args.folder.display().to_string(),
+            Error::Listen(_) => args.bind.to_string(),
+            _ => "system".to_owned(),
+        };
+        Failure::Failed(format!("{what}: {error}"))
+    })?;
+    let waker = server.waker();
+    let stop = interrupt::flag(move || waker.wake());
+
+    let (url, folder) = (format!("http://{}/", server.local_addr()), args.folder.display().to_string());
+    if args.json {
+        let places = server.max_connections();
+        let object = Object::event("listening").text("url", &url).text("folder", &folder);
+        print(&object.number("max_connections", places).finish());
+    } else {
+        print(&format!("serving {} at {url}", crate::printable(&folder)));
+    }
+    server.run(&stop).map_err(|error| Failure::Failed(format!("system: {error}")))
+}
+
+/// Method and target, as they were asked for; a dash for what could not be read.
+fn asked<'a>(served: &Served<'a>) -> (&'a str, &'a str) {
+    let dash = |text: &'a str| if text.is_empty() { "-" } else { text };
+    (dash(served.head.method()), dash(served.head.target()))
+}
+
+fn line(served: &Served<'_>) -> String {
+    let (method, target) = asked(served);
+    let cut = if served.complete { "" } else { " cut off" };
+    format!("{} {method} {target} {} {} B{cut}", served.peer, served.status, served.sent)
+}
+
+fn object(served: &Served<'_>) -> String {
+    let (method, target) = asked(served);
+    let seconds = served.ended.checked_duration_since(served.began).map_or(0, |took| took.as_ticks()) as f64 / 1e6;
+    let object = Object::event("served").text("peer", &served.peer.to_string());
+    let object = object.text("method", method).text("target", target).number("status", served.status);
+    object.number("sent", served.sent).number("complete", served.complete).number("seconds", seconds).finish()
+}
