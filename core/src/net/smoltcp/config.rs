@@ -49,7 +49,7 @@ pub struct Config<'c> {
     pub gateways: &'c [IpAddr],
     /// Where sequence numbers and ephemeral ports start. Differ by boot, or old segments may fit new connections.
     pub seed: u64,
-    /// How the sending rate answers to loss.
+    /// How the sending rate answers to loss. Without effect in smoltcp 0.13.1, see the [module](super).
     pub congestion: CongestionControl,
     /// How long peers are waited for.
     pub timeouts: Timeouts,

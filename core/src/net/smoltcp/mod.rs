@@ -32,6 +32,10 @@
 //! | 5 % | `None` | 5.51 | 49.77 |
 //! | 5 % | `Reno` | 5.51 | 456.94 |
 //!
+//! The price: 0.13.1 holds the congestion window against what is still to be sent, not against what is in flight, so
+//! `Reno` and `None` come out the same and only the peer's receive buffer bounds the rate. Before a link with a short
+//! queue, give the receiver small buffers.
+//!
 //! # Example
 //!
 //! ```
