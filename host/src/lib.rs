@@ -9,3 +9,4 @@
 pub mod download;
 pub mod net;
 pub mod serve;
+mod words;

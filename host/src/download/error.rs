@@ -4,10 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use tidemill_core::fetch::{Failure, SourceError};
 
 use super::{Sha256Sum, Target};
+use crate::words;
 
 /// Why a download failed. Displayed as one line: what it is about, a colon, and why.
 #[derive(Debug)]
@@ -98,6 +98,7 @@ impl fmt::Display for Error {
             Self::Url { url, why } => write!(f, "{url}: {why}"),
             Self::TooMany { what, max } => write!(f, "{what}: at most {max}"),
             Self::Unresolved { host, why } => write!(f, "{host}: {why}"),
+            Self::Fetch { url, why: Failure::Net(error) } => write!(f, "{url}: {}", words::of_network(*error)),
             Self::Fetch { url, why } => write!(f, "{url}: {why}"),
             Self::Interrupted { target, resumable: true } => {
                 write!(f, "{target}: interrupted; run the same command again to resume")
@@ -108,16 +109,12 @@ impl fmt::Display for Error {
             Self::Written => {
                 f.write_str("stdout: the file changed on the server, and a part of the old one is written")
             }
-            Self::System(error) => write!(f, "system: {error}"),
+            Self::System(error) => write!(f, "system: {}", words::of_error(error)),
             Self::IsDirectory(path) => write!(f, "{}: is a directory", path.display()),
             Self::NotAFile(path) => write!(f, "{}: is not a regular file; stream to it with -o -", path.display()),
             Self::Busy(path) => write!(f, "{}: another process is downloading to it", path.display()),
             Self::DiskFull(path) => write!(f, "{}: the disk is full", path.display()),
-            Self::File { path, source } => match source.raw_os_error() {
-                // The system's own words without the number that std adds.
-                Some(code) => write!(f, "{}: {}", path.display(), Errno::from_raw(code).desc().to_lowercase()),
-                None => write!(f, "{}: {source}", path.display()),
-            },
+            Self::File { path, source } => write!(f, "{}: {}", path.display(), words::of_error(source)),
             Self::Checksum { path, expected, actual } => {
                 write!(f, "{}: checksum mismatch: expected {expected}, got {actual}", path.display())
             }

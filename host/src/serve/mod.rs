@@ -52,6 +52,7 @@ use tidemill_core::pool::Slot;
 use tidemill_core::time::{Clock, Duration};
 
 use crate::net::{MAX_SOCKETS, Net, Waker};
+use crate::words;
 
 /// The longest head of a request, in bytes.
 const HEAD: usize = 8 * 1024;
@@ -108,8 +109,8 @@ pub enum Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Folder(error) | Self::System(error) => error.fmt(f),
-            Self::Listen(error) => error.fmt(f),
+            Self::Folder(error) | Self::System(error) => f.write_str(&words::of_error(error)),
+            Self::Listen(error) => f.write_str(&words::of_network(*error)),
         }
     }
 }
