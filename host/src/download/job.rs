@@ -85,7 +85,7 @@ pub trait Names {
     fn addresses(&mut self, host: &str, port: u16) -> nb::Result<Vec<SocketAddr>, String>;
 }
 
-/// A download under way. See the [module](self).
+/// A download under way. See the module's text.
 pub struct Job<'o, N> {
     fetch: Fetch<'o, Output, Box<[Slot<HEAD>]>, HEAD, SOURCES_MAX>,
     options: &'o Options,
