@@ -51,7 +51,8 @@ pub struct Wire<const N: usize> {
     pub now: Instant,
     /// Set to lose every frame sent from now on.
     pub cut: bool,
-    flying: VecDeque<(Instant, usize, Vec<u8>)>,
+    /// Frames under way: when each arrives, at which end, and its bytes.
+    pub flying: VecDeque<(Instant, usize, Vec<u8>)>,
 }
 
 /// The IPv4 address of an end, with a port.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidemill_core::net::smoltcp::Timeouts;
 use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
 use tidemill_core::time::{Duration, Instant};
-use tidemill_tests::wire::{Medium, Wire, addr};
+use tidemill_tests::wire::{Medium, Wire, addr, addr6};
 
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
@@ -55,14 +55,18 @@ fn a_handshake_left_half_open_gives_its_socket_back() {
 
 #[test]
 fn a_full_backlog_delays_connections_and_refuses_none() {
-    let mut wire = wire::<8>();
-    let listener = wire.ends[SERVER].listen(addr(1, PORT), 1).unwrap();
-    let clients: Vec<Handle> = (0..4).map(|_| wire.ends[CLIENT].connect(addr(1, PORT)).unwrap()).collect();
-    for _ in 0..clients.len() {
-        wait(&mut wire, |wire| wire.ends[SERVER].accept(listener));
-    }
-    for client in clients {
-        wait(&mut wire, |wire| wire.ends[CLIENT].connected(client));
+    for (medium, at) in
+        [(Medium::Ethernet, addr(1, PORT)), (Medium::Ip, addr(1, PORT)), (Medium::Ethernet, addr6(1, PORT))]
+    {
+        let mut wire = Wire::<8>::new(medium, 1);
+        let listener = wire.ends[SERVER].listen(at, 1).unwrap();
+        let clients: Vec<Handle> = (0..4).map(|_| wire.ends[CLIENT].connect(at).unwrap()).collect();
+        for _ in 0..clients.len() {
+            wait(&mut wire, |wire| wire.ends[SERVER].accept(listener));
+        }
+        for client in clients {
+            wait(&mut wire, |wire| wire.ends[CLIENT].connected(client));
+        }
     }
 }
 
@@ -311,6 +315,34 @@ impl Known {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frames_with_errors_and_frames_of_noise_panic_nobody(
+        ip in any::<bool>(),
+        v6 in any::<bool>(),
+        errors in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+        noise in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let mut wire = Wire::<2>::new(if ip { Medium::Ip } else { Medium::Ethernet }, 1);
+        let at = if v6 { addr6(1, PORT) } else { addr(1, PORT) };
+        wire.ends[SERVER].listen(at, 1).unwrap();
+        wire.ends[CLIENT].connect(at).unwrap();
+        for _ in 0..20 {
+            let mut short = Vec::new();
+            for (_, _, frame) in wire.flying.iter_mut().filter(|(_, to, frame)| *to == SERVER && !frame.is_empty()) {
+                for (place, error) in &errors {
+                    let place = place.index(frame.len());
+                    frame[place] ^= error;
+                }
+                short.push(frame[..cut.index(frame.len())].to_vec());
+            }
+            let now = wire.now;
+            short.push(noise.clone());
+            wire.flying.extend(short.into_iter().map(|frame| (now, SERVER, frame)));
+            wire.step();
+        }
+    }
 
     #[test]
     fn no_life_of_sockets_panics_revives_a_handle_or_loses_a_token(ops in prop::collection::vec(op(), 1..120)) {
