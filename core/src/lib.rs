@@ -4,6 +4,9 @@
 //! simulator. Time comes in as a value ([`time::Instant`]), what is due next goes out as a value, bytes move
 //! through [`net::Stack`], and whatever is not ready yet says [`nb::Error::WouldBlock`].
 //!
+//! Interrupts: nothing in this crate may be touched from one. An interrupt sets a flag or feeds a queue of the caller's,
+//! and the loop sees it in its next turn.
+//!
 //! | module | what lives there |
 //! |---|---|
 //! | [`time`] | ticks of one microsecond: `Instant`, `Duration`, `Clock` |

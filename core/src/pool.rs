@@ -13,7 +13,20 @@
 //! for a deadline, kept in a binary heap that is threaded through the slots too. Every operation is O(1) but those
 //! that move a deadline, which are O(log N).
 //!
-//! The pool does not poll: [`Executor`](crate::executor::Executor) does, and shows an example.
+//! The pool does not poll: [`Executor`](crate::executor::Executor) does.
+//!
+//! ```
+//! use tidemill_core::pool::{Failure, Full, Slot, TaskPool};
+//!
+//! let mut pool = TaskPool::<&str, _>::new([const { Slot::EMPTY }; 1]);
+//! let first = pool.submit("first").unwrap();
+//! assert_eq!(pool.submit("second").map_err(|Full(task)| task), Err("second"));
+//! assert!(pool.abort(first));
+//! assert_eq!(pool.result(first), Err(nb::Error::Other(Failure::Cancelled)));
+//! let second = pool.submit("second").unwrap();
+//! assert_eq!(pool.get_mut(first), None);
+//! assert_eq!(pool.get_mut(second), Some(&mut "second"));
+//! ```
 
 use crate::time::Instant;
 use core::marker::PhantomData;

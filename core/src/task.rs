@@ -6,6 +6,33 @@
 //! executor can sleep on. A task is never polled again after it returned anything else.
 //!
 //! A task is generic over the world's network `S` and over `X`, whatever it shares with its siblings in the same pool.
+//!
+//! ```
+//! use tidemill_core::net::{Handle, Interest, Stack};
+//! use tidemill_core::task::{Context, Task};
+//!
+//! /// Reads one connection to its end; the pool's tasks share a count of all bytes.
+//! struct Drain(Handle);
+//!
+//! impl<S: Stack> Task<S, u64> for Drain {
+//!     type Output = ();
+//!     type Error = tidemill_core::net::Error;
+//!
+//!     fn poll(&mut self, cx: &mut Context<'_, S, u64>) -> nb::Result<(), Self::Error> {
+//!         loop {
+//!             match cx.net.recv(self.0, &mut [0; 256]) {
+//!                 Ok(0) => return Ok(()),
+//!                 Ok(count) => *cx.shared += count as u64,
+//!                 Err(nb::Error::WouldBlock) => {
+//!                     cx.wait_for(self.0, Interest::Read)?;
+//!                     return Err(nb::Error::WouldBlock);
+//!                 }
+//!                 Err(error) => return Err(error),
+//!             }
+//!         }
+//!     }
+//! }
+//! ```
 
 use crate::net::{Error, Handle, Interest, Stack, Token};
 use crate::time::Instant;

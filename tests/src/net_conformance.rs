@@ -3,7 +3,7 @@
 //! A stack under test brings a [`Pair`]: two ends that can reach each other, and a way to let time pass. The macro
 //! [`net_conformance!`](crate::net_conformance!) turns each row into a test of its own:
 //!
-//! ```ignore
+//! ```text
 //! tidemill_tests::net_conformance!(OsPair::new);
 //! ```
 
