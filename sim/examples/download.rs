@@ -19,6 +19,6 @@ fn main() {
     let end = download::run(&mut mill, &scenario, connections, Options::default());
     let micros = end.at.as_ticks();
     let rate = end.received * 8 / micros.max(1);
-    let (events, hash) = (end.trace.events(), end.trace.hash());
+    let (events, hash) = (mill.world().trace().events(), mill.hash());
     println!("{:?}: {micros} us of virtual time, {rate} Mbit/s, {events} events, hash {hash:016x}", end.outcome);
 }

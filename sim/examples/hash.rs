@@ -1,5 +1,7 @@
 //! Prints the trace hash of a few scenarios over a few seeds: what must be the same in debug and in release, on every
 //! machine, in every run. `cargo run -p tidemill-sim --example hash [-- SEEDS]`
+//!
+//! Where two builds differ, `-- SCENARIO SEED` prints every event of one run, so that `diff` finds the first that does.
 
 #[path = "../tests/download/mod.rs"]
 mod download;
@@ -8,6 +10,8 @@ mod echo;
 #[path = "../tests/hostile/mod.rs"]
 mod hostile;
 
+use core::ops::Range;
+
 use echo::Echo;
 use tidemill_core::time::Duration;
 use tidemill_sim::fault::{Menu, draw};
@@ -15,30 +19,50 @@ use tidemill_sim::link::Link;
 use tidemill_sim::world::World;
 
 /// Sends 256 KiB to an echo server over a lossy link, with the faults this seed draws.
-fn echo(name: &str, world: World) {
-    let (seed, ms) = (world.seed(), Duration::from_millis);
+fn echo(world: World) -> (String, World) {
+    let ms = Duration::from_millis;
     let link = Link::new().latency(ms(10)).jitter(ms(3)).rate_bps(10_000_000).loss_ppm(20_000);
     let mut echo = Echo::new(world, link, 256 << 10);
     let links = vec![(echo.client, echo.server), (echo.server, echo.client)];
-    for fault in draw(seed, &Menu { horizon: Duration::from_secs(1), hosts: vec![echo.server], links }) {
+    for fault in draw(echo.world.seed(), &Menu { horizon: Duration::from_secs(1), hosts: vec![echo.server], links }) {
         echo.world.schedule(fault).expect("the menu names hosts of this world");
     }
     let (at, outcome) = echo.run().expect("every wait for a peer has an end");
-    println!("{name} {seed} {:016x} {outcome:?} after {} us", echo.world.hash(), at.as_ticks());
+    (format!("{outcome:?} after {} us", at.as_ticks()), echo.world)
 }
 
 /// Downloads over a hostile network.
-fn download(seed: u64) {
-    let (_, end) = hostile::download(seed);
-    let (at, received) = (end.at.as_ticks(), end.received);
-    println!("download {seed} {:016x} {:?} after {at} us and {received} bytes", end.trace.hash(), end.outcome);
+fn download(seed: u64, record: Range<u64>) -> (String, World) {
+    let (_, end, world) = hostile::download(seed, record);
+    (format!("{:?} after {} us and {} bytes", end.outcome, end.at.as_ticks(), end.received), world)
+}
+
+const SCENARIOS: [&str; 3] = ["echo-ip", "echo-ethernet", "download"];
+
+fn run(scenario: &str, seed: u64, record: Range<u64>) -> (String, World) {
+    let mut world = match scenario {
+        "echo-ip" => World::new(seed),
+        "echo-ethernet" => World::ethernet(seed),
+        _ => return download(seed, record),
+    };
+    world.trace_mut().record(record);
+    echo(world)
 }
 
 fn main() {
-    let seeds = std::env::args().nth(1).map_or(20, |seeds| seeds.parse().expect("SEEDS is a number"));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [scenario, seed] = &args[..] {
+        let (_, world) = run(scenario, seed.parse().expect("SEED is a number"), 0..u64::MAX);
+        for event in world.trace().recorded() {
+            println!("{}", world.describe(event));
+        }
+        return;
+    }
+    let seeds = args.first().map_or(20, |seeds| seeds.parse().expect("SEEDS is a number"));
     for seed in 0..seeds {
-        echo("echo-ip", World::new(seed));
-        echo("echo-ethernet", World::ethernet(seed));
-        download(seed);
+        for scenario in SCENARIOS {
+            let (end, world) = run(scenario, seed, 0..0);
+            println!("{scenario} {seed} {:016x} {end}", world.hash());
+        }
     }
 }

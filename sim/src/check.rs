@@ -1,4 +1,5 @@
-//! Seed sweeps: one world after another on every core, and which of them failed.
+//! Seed sweeps: one world after another on every core, and which of them failed. And the question whether a scenario
+//! is determined by its seed at all.
 //!
 //! ```
 //! use tidemill_sim::check::sweep;
@@ -13,6 +14,8 @@ use core::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+
+use crate::world::World;
 
 /// How many failures a report keeps: the ones with the lowest seeds.
 pub const FAILURES_MAX: usize = 100;
@@ -103,6 +106,52 @@ pub fn sweep<E: Display>(seeds: Range<u64>, threads: usize, test: impl Fn(u64) -
     })
 }
 
+/// Two runs that should have been the same, and are not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Divergence {
+    /// The first event in which they differ, in words; `None`: the run had ended.
+    pub first: Option<String>,
+    /// The other run's event.
+    pub second: Option<String>,
+}
+
+impl Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |event: &Option<String>| event.clone().unwrap_or_else(|| "nothing more".into());
+        write!(f, "two runs of one seed part: first {}, then {}", words(&self.first), words(&self.second))
+    }
+}
+
+impl core::error::Error for Divergence {}
+
+/// Runs a scenario twice and returns its hash. `run` builds its world, has it record the events that it is told
+/// (see [`Trace::record`](crate::trace::Trace::record)), runs it, and returns it.
+///
+/// # Errors
+/// [`Divergence`], after two more runs to find the event.
+///
+/// ```
+/// use tidemill_sim::{check::repeat, link::Link, world::World};
+/// let hash = repeat(|record| {
+///     let mut world = World::new(7);
+///     world.trace_mut().record(record);
+///     while world.step().unwrap().is_some() {}
+///     world
+/// });
+/// assert!(hash.is_ok());
+/// ```
+pub fn repeat(mut run: impl FnMut(Range<u64>) -> World) -> Result<u64, Divergence> {
+    let (first, second) = (run(0..0), run(0..0));
+    let Some(events) = first.trace().divergence(second.trace()) else { return Ok(first.hash()) };
+    let (first, second) = (run(events.clone()), run(events));
+    let mut pairs = first.trace().recorded().iter().zip(second.trace().recorded());
+    let same = pairs.position(|(one, other)| one != other);
+    // All of the shorter is the same: then they part where it ends.
+    let same = same.unwrap_or(first.trace().recorded().len().min(second.trace().recorded().len()));
+    let words = |world: &World| world.trace().recorded().get(same).map(|event| world.describe(event));
+    Err(Divergence { first: words(&first), second: words(&second) })
+}
+
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("without a message"))
@@ -111,7 +160,10 @@ fn message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Nic;
+    use crate::world::Node;
     use std::sync::Mutex;
+    use tidemill_core::time::Instant;
 
     #[test]
     fn every_seed_runs_once_whatever_the_number_of_threads() {
@@ -147,6 +199,53 @@ mod tests {
         assert_eq!((report.passed, report.failed), (2, 1));
         assert!(report.failures[0].why.starts_with("panicked: ") && report.failures[0].why.contains("one"));
         assert!(report.to_string().starts_with("2 seeds passed, 1 failed\nseed 1: panicked: "));
+    }
+
+    /// A world in which one host is booted, and others later, at odd times.
+    fn booted(others: u64, at: impl Fn(u64) -> u64, record: Range<u64>) -> World {
+        struct Idle;
+        impl Node for Idle {
+            fn turn(&mut self, _: Instant, _: &mut Nic) -> Option<Instant> {
+                None
+            }
+        }
+        let mut world = World::new(1);
+        world.trace_mut().record(record);
+        for n in 0..others {
+            world.run_until(Instant::from_ticks(at(n))).unwrap();
+            let address = [10, 0, (n >> 8) as u8, n as u8].into();
+            world.node(&format!("host {n}"), address, |_| Box::new(Idle)).unwrap();
+        }
+        while world.step().unwrap().is_some() {}
+        world
+    }
+
+    #[test]
+    fn a_scenario_that_repeats_has_a_hash() {
+        let run = |record| booted(10, |n| n, record);
+        assert_eq!(repeat(run), Ok(run(0..0).hash()));
+    }
+
+    #[test]
+    fn the_first_event_that_differs_is_told() {
+        // The worlds that are built second and fourth are the odd ones.
+        let mut built = 0;
+        let error = repeat(|record| {
+            built += 1;
+            booted(300, |n| if built % 2 == 0 && n >= 200 { n + 7 } else { n }, record)
+        })
+        .unwrap_err();
+        assert!(error.first.as_ref().unwrap().starts_with("#400 0.000200 s host 200: boot"), "{error}");
+        assert!(error.second.as_ref().unwrap().starts_with("#400 0.000207 s host 200: boot"), "{error}");
+
+        let mut built = 0;
+        let error = repeat(|record| {
+            built += 1;
+            booted(if built % 2 == 0 { 3 } else { 4 }, |n| n, record)
+        })
+        .unwrap_err();
+        assert!(error.first.is_some() && error.second.is_none(), "{error}");
+        assert!(error.to_string().ends_with(", then nothing more"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub const MTU: usize = 1500;
 /// How many frames a card takes in one turn. A host with more to send is turned again at the same instant.
 const OUTBOX_MAX: usize = 1024;
 
+/// How many frames that have arrived a card holds until its host reads them; more are dropped.
+const INBOX_MAX: usize = 4096;
+
 /// A host's network card: frames that have arrived, and frames to be sent at the end of the turn.
 ///
 /// It is a [`smoltcp::phy::Device`], and can be read and written directly by a [`crate::world::Node`] without a stack.
@@ -61,8 +64,13 @@ impl Nic {
         Some(Tx { outbox: &mut self.outbox, free: &mut self.free }.consume(len, write))
     }
 
-    pub(crate) fn deliver(&mut self, frame: Vec<u8>) {
+    /// Takes a frame in, or gives it back when there is no room.
+    pub(crate) fn deliver(&mut self, frame: Vec<u8>) -> Result<(), Vec<u8>> {
+        if self.inbox.len() >= INBOX_MAX {
+            return Err(frame);
+        }
         self.inbox.push_back(frame);
+        Ok(())
     }
 
     pub(crate) fn take_sent(&mut self) -> Option<Vec<u8>> {
@@ -177,7 +185,7 @@ mod tests {
         assert_eq!(nic.send_with(100, |bytes| bytes.fill(0xAA)), Some(()));
         let frame = nic.take_sent().expect("a frame was sent");
         let address = frame.as_ptr();
-        nic.deliver(frame);
+        assert_eq!(nic.deliver(frame), Ok(()));
         assert_eq!(nic.receive_with(<[u8]>::len), Some(100));
         nic.swap_free(&mut free);
         assert_eq!(free.len(), 1);
@@ -196,6 +204,10 @@ mod tests {
         }
         assert_eq!(nic.send_with(1, |_| ()), None);
         assert!(nic.transmit(StackInstant::ZERO).is_none());
+        for _ in 0..INBOX_MAX {
+            assert_eq!(nic.deliver(vec![1]), Ok(()));
+        }
+        assert_eq!(nic.deliver(vec![2]), Err(vec![2]));
     }
 
     #[test]

@@ -93,10 +93,12 @@ pub enum Kind {
     LinkUp = 12,
     /// A segment was replaced by resets to both ends of its connection.
     Reset = 13,
+    /// A frame arrived at a card whose host had left too many unread.
+    DroppedCard = 14,
 }
 
 /// One more than the highest number of a [`Kind`].
-const KINDS: usize = 14;
+const KINDS: usize = 15;
 
 impl Kind {
     fn words(self) -> &'static str {
@@ -111,6 +113,7 @@ impl Kind {
             Self::NoRoute => "frame dropped: no route",
             Self::Arrived => "frame received",
             Self::NobodyHome => "frame dropped: host is off",
+            Self::DroppedCard => "frame dropped: card full",
             Self::LinkDown => "link down",
             Self::LinkUp => "link up",
             Self::Reset => "connection cut",
@@ -146,7 +149,13 @@ impl Event {
             line += " ~ ";
             line += peer;
         }
-        format!("{line}: {}, {} B [{:016x}]", self.kind.words(), self.len, self.hash)
+        let what = self.kind.words();
+        let number = match (self.kind, self.len) {
+            (_, 0) => String::new(),
+            (Kind::Boot, boots) => format!(" {boots}"),
+            (_, bytes) => format!(", {bytes} B"),
+        };
+        format!("{line}: {what}{number} [{:016x}]", self.hash)
     }
 }
 

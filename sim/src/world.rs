@@ -548,13 +548,18 @@ impl World {
         let (from, to) = (direction.from, direction.to);
         let frame = self.wire.remove(frame);
         let slot = &mut self.hosts[to.0 as usize];
-        let kind = if slot.node.is_some() { Kind::Arrived } else { Kind::NobodyHome };
-        self.trace.add(self.now, kind, to, Some(from), Frame::Len(frame.len()));
-        if slot.node.is_some() {
-            slot.nic.deliver(frame);
-            self.touch(to.0);
+        let len = frame.len();
+        let (kind, dropped) = if slot.node.is_none() {
+            (Kind::NobodyHome, Some(frame))
+        } else if let Err(frame) = slot.nic.deliver(frame) {
+            (Kind::DroppedCard, Some(frame))
         } else {
-            self.free.push(frame);
+            (Kind::Arrived, None)
+        };
+        self.trace.add(self.now, kind, to, Some(from), Frame::Len(len));
+        match dropped {
+            Some(frame) => self.free.push(frame),
+            None => self.touch(to.0),
         }
     }
 

@@ -6,8 +6,9 @@ use echo::{Client, Echo, Server};
 use tidemill_core::net::Error;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 use tidemill_sim::fault::{Fault, Menu, draw};
+use tidemill_sim::host::Tuning;
 use tidemill_sim::link::Link;
-use tidemill_sim::world::World;
+use tidemill_sim::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
 
@@ -114,6 +115,37 @@ fn a_cut_connection_is_reset_at_both_ends_and_others_work_afterwards() {
         *echo.world.program_mut::<Client>(echo.client).expect("it is on") = Client::new([10, 0, 0, 1].into(), 1000);
         assert_eq!(echo.run().map(|(_, result)| result), Some(Ok(())));
     }
+}
+
+/// An echo server, and an open host beside it.
+fn open_world() -> (World, HostId) {
+    let mut world = World::new(1);
+    let server = world.host("server", [10, 0, 0, 1], |_| Server::default()).unwrap();
+    let client = world.open_host::<4>("client", [10, 0, 0, 2], Tuning::default()).unwrap();
+    world.link(client, server, lossy()).unwrap();
+    (world, client)
+}
+
+#[test]
+fn a_program_can_stay_outside_and_be_lent() {
+    let (mut world, host) = open_world();
+    let mut client = Client::new([10, 0, 0, 1].into(), 100_000);
+    while client.outcome.is_none() && world.step().unwrap().is_some() {
+        world.lend::<4>(host, &mut client);
+    }
+    assert_eq!((client.received, client.outcome.map(|(_, result)| result)), (100_000, Some(Ok(()))));
+    assert!(!world.lend::<5>(host, &mut client), "it has 4 sockets");
+}
+
+#[test]
+fn after_a_crash_a_lent_program_finds_its_sockets_unknown() {
+    let (mut world, host) = open_world();
+    world.schedule(Fault::Crash { host, at: ms(50), off_for: Some(Duration::from_millis(10)) }).unwrap();
+    let mut client = Client::new([10, 0, 0, 1].into(), 100_000);
+    while client.outcome.is_none() && world.step().unwrap().is_some() {
+        world.lend::<4>(host, &mut client);
+    }
+    assert_eq!(client.outcome, Some((ms(60), Err(Error::Stale))));
 }
 
 #[test]

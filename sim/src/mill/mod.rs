@@ -160,6 +160,11 @@ impl<const N: usize> Mill<N> {
         &self.world
     }
 
+    /// The world of both, when the download is over.
+    pub fn into_world(self) -> World {
+        self.world
+    }
+
     /// The world of both, to schedule faults in.
     pub fn world_mut(&mut self) -> &mut World {
         &mut self.world

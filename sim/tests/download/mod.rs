@@ -7,7 +7,6 @@ use tidemill_core::fetch::{Failure, Fetch, Options, Sink, Slot, Source};
 use tidemill_core::net::Stack;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 use tidemill_sim::mill::{Content, Mill, Scenario};
-use tidemill_sim::trace::Trace;
 
 const HEAD: usize = 4096;
 
@@ -94,7 +93,6 @@ pub(crate) struct End {
     pub(crate) outcome: Option<Result<u64, String>>,
     pub(crate) at: Instant,
     pub(crate) received: u64,
-    pub(crate) trace: Trace,
 }
 
 /// Downloads the scenario's file in a mill.
@@ -111,10 +109,5 @@ pub(crate) fn run<const N: usize>(
             break;
         }
     }
-    End {
-        outcome: download.outcome(),
-        at: mill.now(),
-        received: download.received(),
-        trace: mill.world().trace().clone(),
-    }
+    End { outcome: download.outcome(), at: mill.now(), received: download.received() }
 }

@@ -1,17 +1,20 @@
 //! A download in which whatever can happen to it happens.
 
+use core::ops::Range;
+
 use tidemill_core::fetch::Options;
 use tidemill_core::random;
 use tidemill_core::time::Duration;
 use tidemill_sim::fault::{self, Menu};
 use tidemill_sim::link::Link;
 use tidemill_sim::mill::{Mill, Scenario};
+use tidemill_sim::world::World;
 
 use crate::download::{End, run};
 
 /// Downloads up to 400 kB in a network drawn from the seed, while the server crashes, the link fails and connections
-/// are cut as the seed wants.
-pub(crate) fn download(seed: u64) -> (Scenario, End) {
+/// are cut as the seed wants. Records the events with these numbers.
+pub(crate) fn download(seed: u64, record: Range<u64>) -> (Scenario, End, World) {
     const NETWORK: u64 = 0x6E65_7477;
     let draw = |what, bound| random::below(random::draw(seed, &[NETWORK, what]), bound);
     let link = Link::new()
@@ -22,6 +25,7 @@ pub(crate) fn download(seed: u64) -> (Scenario, End) {
     let (size, rtt) = (draw(4, 400_000), Duration::from_ticks(draw(5, 100_000)));
     let scenario = Scenario { host: "mill".into(), path: "/file".into(), size, rtt, link, seed };
     let mut mill = Mill::<32>::new(&scenario);
+    mill.world_mut().trace_mut().record(record);
     let (server, client) = (mill.server(), mill.client());
     let menu =
         Menu { horizon: Duration::from_secs(2), hosts: vec![server], links: vec![(server, client), (client, server)] };
@@ -30,5 +34,5 @@ pub(crate) fn download(seed: u64) -> (Scenario, End) {
     }
     let options = Options { split_min: 32 << 10, retries: 20, seed, ..Options::default() };
     let end = run(&mut mill, &scenario, 1 + draw(6, 8) as usize, options);
-    (scenario, end)
+    (scenario, end, mill.into_world())
 }
