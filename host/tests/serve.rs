@@ -474,7 +474,7 @@ fn beyond_its_connections_it_says_503_and_idle_ones_make_room() {
 #[test]
 fn a_limited_rate_is_that_of_each_connection() {
     let rate = NonZeroU64::new(2_000_000);
-    let scene = serve(|options| Options { rate, ..options });
+    let scene = serve(|options| Options { limits: Limits { rate, ..Limits::default() }, ..options });
     fs::write(scene.public("big"), pattern(2_000_000)).unwrap();
     let start = Instant::now();
     thread::scope(|scope| {

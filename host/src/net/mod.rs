@@ -159,12 +159,12 @@ impl Entry {
                 self.readable = false;
                 Err(nb::Error::WouldBlock)
             }
-            Err(error) => Err(fault.insert(failure(&error)).to_owned().into()),
+            Err(error) => Err(nb::Error::Other(*fault.insert(failure(&error)))),
         }
     }
 
     /// Runs a call that writes to the stream.
-    fn write<T>(&mut self, call: impl FnMut(&TcpStream) -> io::Result<T>) -> nb::Result<T, Error> {
+    fn write<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> nb::Result<T, Error> {
         self.up()?;
         let Kind::Stream { socket, shut, fault, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
         if let Some(error) = *fault {
@@ -176,7 +176,6 @@ impl Entry {
         if !self.writable {
             return Err(nb::Error::WouldBlock);
         }
-        let mut call = call;
         retry(|| call(socket)).map_err(|error| {
             if error.kind() == io::ErrorKind::WouldBlock {
                 self.writable = false;
@@ -282,6 +281,10 @@ impl Net {
     /// Takes what the poller told of a socket. Events of a closed one may still be on their way: they are dropped.
     fn note(&mut self, handle: Handle, flags: EpollFlags) {
         let Some(entry) = self.sockets.get_mut(handle) else { return };
+        if matches!(entry.socket, Kind::Listener { starved: true, .. }) {
+            // It is asked again when its rest is over, whatever has come until then.
+            return;
+        }
         let broken = flags.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
         let ended = broken || flags.contains(EpollFlags::EPOLLRDHUP);
         entry.hung_up |= ended;

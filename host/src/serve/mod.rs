@@ -38,7 +38,6 @@ mod path;
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -80,9 +79,7 @@ pub struct Options {
     pub bind: SocketAddr,
     /// How many connections are served at once. One sixteenth more are told to come back later.
     pub max_connections: usize,
-    /// Bytes per second and connection; `None`: no limit. It stands for [`Limits::rate`].
-    pub rate: Option<NonZeroU64>,
-    /// How long a client may take.
+    /// How long a client may take, and how fast it is served.
     pub limits: Limits,
 }
 
@@ -90,7 +87,7 @@ impl Options {
     /// This folder, there, for 1024 connections at once.
     pub fn new(folder: impl AsRef<Path>, bind: SocketAddr) -> Self {
         let folder = folder.as_ref().to_owned();
-        Self { folder, bind, max_connections: 1024, rate: None, limits: Limits::default() }
+        Self { folder, bind, max_connections: 1024, limits: Limits::default() }
     }
 }
 
@@ -142,9 +139,8 @@ impl Server {
         let affordable = usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2).unwrap_or(usize::MAX);
         let slots = wanted.min(affordable).clamp(2, MAX_SOCKETS - 1);
         let mut net = Net::new(slots + 1).map_err(Error::System)?;
-        let limits = Limits { rate: options.rate, ..options.limits };
         let storage: Slots = std::iter::repeat_with(|| Slot::EMPTY).take(slots).collect();
-        let mut program = serve::Server::new(folder, storage, vec![0; SCRATCH].into_boxed_slice(), limits);
+        let mut program = serve::Server::new(folder, storage, vec![0; SCRATCH].into_boxed_slice(), options.limits);
         let local = program.listen(&mut net, options.bind, BACKLOG).map_err(Error::Listen)?;
         Ok(Self { net, program, local, slots })
     }

@@ -286,8 +286,7 @@ impl<F, const HEAD: usize> Connection<F, HEAD> {
         }
         while self.left() > 0 {
             if *budget == 0 {
-                cx.wait_until(cx.now);
-                return Err(nb::Error::WouldBlock);
+                return Ok(());
             }
             let allowed = match self.pace.allows(cx.now) {
                 Ok(allowed) => allowed,
@@ -416,6 +415,10 @@ where
     fn poll(&mut self, cx: &mut Context<'_, S, Shared<C, W>>) -> nb::Result<(), ()> {
         let mut budget = QUANTUM;
         let end = loop {
+            if budget == 0 {
+                cx.wait_until(cx.now);
+                return Err(nb::Error::WouldBlock);
+            }
             let step = match self.state {
                 State::Idle(_) | State::Head => self.read(cx),
                 State::Answer { .. } => self.write(cx, &mut budget),

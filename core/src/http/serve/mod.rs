@@ -306,10 +306,10 @@ where
                         self.evict(now);
                     }
                     let refused = over && self.shared.idle == 0;
-                    self.shared.idle += usize::from(!refused);
                     let connection = Connection::new(socket, peer, now, refused, &self.shared.limits);
-                    if self.executor.pool.spawn(connection).is_err() {
-                        net.abort(socket);
+                    match self.executor.pool.spawn(connection) {
+                        Ok(_) => self.shared.idle += usize::from(!refused),
+                        Err(_) => net.abort(socket),
                     }
                 }
                 Err(nb::Error::WouldBlock) if net.watch(listener, Interest::Read, LISTENER).is_ok() => return None,

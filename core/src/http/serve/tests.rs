@@ -296,6 +296,20 @@ fn an_answer_arrives_whole_through_the_smallest_window() {
 }
 
 #[test]
+fn who_asks_without_end_leaves_the_turn_to_others() {
+    let mut scene = scene::<3>(Limits::default());
+    let (flood, other) = (scene.connect(""), scene.connect(""));
+    scene.peer(flood).to_server.extend(get("/1").repeat(5_000).bytes());
+    scene.peer(other).to_server.extend(get("/1").bytes());
+    scene.wires.fire();
+    scene.server.turn(scene.now, &mut scene.wires);
+    assert_eq!(scene.statuses(other).len(), 1);
+    assert!((1..1_000).contains(&scene.statuses(flood).len()), "{}", scene.statuses(flood).len());
+    scene.settle();
+    assert_eq!(scene.statuses(flood).len(), 5_000);
+}
+
+#[test]
 fn whatever_is_refused_is_told_why_and_heard_out() {
     let long = "a".repeat(300);
     for (status, request) in [

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use tidemill_host::serve::{Error, Options, Served, Server};
+use tidemill_host::serve::{Error, Limits, Options, Served, Server};
 
 use crate::args::Serve;
 use crate::json::Object;
@@ -12,7 +12,7 @@ use crate::{Failure, interrupt, print, tell};
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let options = Options {
         max_connections: args.max_connections.into(),
-        rate: args.limit_rate.and_then(NonZeroU64::new),
+        limits: Limits { rate: args.limit_rate.and_then(NonZeroU64::new), ..Limits::default() },
         ..Options::new(&args.folder, args.bind)
     };
     let log: fn(&Served<'_>) = match args {
