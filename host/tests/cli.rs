@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tidemill_host::net::Waker;
-use tidemill_host::serve::{Options, Server};
+use tidemill_host::serve::{Limits, Options, Server};
 
 /// Bytes that differ from place to place, and from seed to seed.
 fn bytes(len: usize, seed: u8) -> Vec<u8> {
@@ -51,8 +51,8 @@ impl Scene {
     /// A server that gives each connection `rate` bytes a second, 0: all it can take.
     fn new(rate: u64) -> Self {
         let served = tempfile::tempdir().unwrap();
-        let options =
-            Options { rate: NonZeroU64::new(rate), ..Options::new(served.path(), "127.0.0.1:0".parse().unwrap()) };
+        let limits = Limits { rate: NonZeroU64::new(rate), ..Limits::default() };
+        let options = Options { limits, ..Options::new(served.path(), "127.0.0.1:0".parse().unwrap()) };
         let mut server = Server::bind(&options, |_| ()).unwrap();
         let (address, waker, stop) = (server.local_addr(), server.waker(), Arc::<AtomicBool>::default());
         let thread = thread::spawn({
