@@ -93,17 +93,20 @@ where
             }
             let Some(index) = self.pool.pop_ready() else { break };
             budget -= 1;
-            self.poll(index, now, net, shared);
+            if self.poll(index, now, net, shared) {
+                return Some(now);
+            }
         }
         self.pool.first_deadline().map(|(deadline, _)| deadline)
     }
 
-    fn poll<S, X>(&mut self, index: u32, now: Instant, net: &mut S, shared: &mut X)
+    /// Polls one task. True if it ends the turn.
+    fn poll<S, X>(&mut self, index: u32, now: Instant, net: &mut S, shared: &mut X) -> bool
     where
         S: Stack,
         T: Task<S, X, Output = O, Error = E>,
     {
-        let Some(task) = self.pool.task(index) else { return };
+        let Some(task) = self.pool.task(index) else { return false };
         let mut cx = Context::new(now, net, shared, Token(index));
         let result = task.poll(&mut cx);
         let waits = cx.waits();
@@ -120,6 +123,7 @@ where
         if waits.wake_all {
             self.pool.wake_all();
         }
+        waits.end_turn
     }
 }
 
@@ -239,6 +243,30 @@ mod tests {
         let mut executor = Executor::new([const { Slot::EMPTY }; 3]);
         executor.pool.spawn(Greedy).unwrap();
         assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut ()), Some(EPOCH));
+    }
+
+    #[test]
+    fn a_task_may_end_the_turn_and_the_next_one_goes_on_where_it_ended() {
+        struct Step(u8);
+        impl Task<NoNetwork, Vec<u8>> for Step {
+            type Output = ();
+            type Error = ();
+            fn poll(&mut self, cx: &mut Context<'_, NoNetwork, Vec<u8>>) -> nb::Result<(), ()> {
+                cx.shared.push(self.0);
+                cx.wait_until(cx.now);
+                cx.end_turn();
+                Err(nb::Error::WouldBlock)
+            }
+        }
+        let mut executor = Executor::new([const { Slot::EMPTY }; 3]);
+        for name in 0..3 {
+            executor.pool.spawn(Step(name)).unwrap();
+        }
+        let mut log = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut log), Some(EPOCH));
+        }
+        assert_eq!(log, [0, 1, 2, 0, 1, 2, 0]);
     }
 
     #[derive(Clone, Debug)]

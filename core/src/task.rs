@@ -66,6 +66,7 @@ pub(crate) struct Waits {
     pub(crate) deadline: Option<Instant>,
     pub(crate) named: bool,
     pub(crate) wake_all: bool,
+    pub(crate) end_turn: bool,
 }
 
 impl<'a, S, X> Context<'a, S, X> {
@@ -86,6 +87,12 @@ impl<'a, S, X> Context<'a, S, X> {
     /// Poll again only when a sibling calls [`Context::wake_all`], or for another wait named beside this one.
     pub fn wait_for_wake(&mut self) {
         self.waits.named = true;
+    }
+
+    /// Lets the world act before any other task is polled: enough has happened in this turn. Who is ready keeps its
+    /// place in the queue.
+    pub fn end_turn(&mut self) {
+        self.waits.end_turn = true;
     }
 
     /// Polls every task of this pool in this turn: something they share has changed. O(tasks).

@@ -29,8 +29,8 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A connection without work asks again for some this often: rates change.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// After so many bytes the turn goes to the next connection.
-const TURN_BYTES: usize = 1 << 20;
+/// After so many bytes it is the next connection's turn.
+const POLL_BYTES: usize = 256 * 1024;
 
 /// Request fields of ours: `Accept-Encoding`, `Range`, `If-Range`.
 const FIELDS_MAX: usize = HEADERS_MAX + 3;
@@ -332,11 +332,14 @@ impl<const HEAD: usize> Connection<HEAD> {
 
     fn receive<S: Stack, K: Sink, const N: usize>(&mut self, cx: &mut Context<'_, S, View<'_, '_, K, N>>) -> Step<K> {
         let Some(socket) = self.socket else { return Err(Trouble::Drop) };
-        let mut budget = TURN_BYTES;
+        let mut budget = POLL_BYTES;
         loop {
             let allowed = match cx.shared.engine.bucket.allow(cx.shared.scratch.len(), cx.now) {
                 Ok(allowed) if budget > 0 => allowed,
                 Ok(_) => {
+                    if cx.shared.engine.received >= cx.shared.engine.turn_end {
+                        cx.end_turn();
+                    }
                     cx.wait_until(cx.now);
                     return Ok(Flow::Wait);
                 }

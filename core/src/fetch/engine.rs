@@ -33,6 +33,8 @@ pub(super) struct Engine<'h, K: Sink, const SOURCES: usize> {
     /// The first validator came from a saved state: mirrors must show the same one.
     pub(super) resumed: bool,
     pub(super) received: u64,
+    /// When so much has been received, this turn ends.
+    pub(super) turn_end: u64,
     /// Connections that have not given up.
     pub(super) active: u8,
     /// Something has changed that idle connections may have waited for.
@@ -65,6 +67,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             changes: 0,
             resumed: false,
             received: 0,
+            turn_end: 0,
             outcome: None,
             events: Deque::new(),
         };
@@ -190,7 +193,9 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
     /// `same`: it is certain that this is the version that was written so far.
     pub(super) fn go_single(&mut self, connection: u8, total: Option<u64>, same: bool, now: Instant) {
         if !self.single {
-            self.tell(Event::NoRanges);
+            if total != Some(0) {
+                self.tell(Event::NoRanges);
+            }
             self.epoch = self.epoch.wrapping_add(1);
             self.replanned = true;
         }

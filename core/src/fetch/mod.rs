@@ -71,6 +71,9 @@ pub type Slot<const HEAD: usize> = crate::pool::Slot<Connection<HEAD>>;
 /// The most request headers a caller may add.
 pub const HEADERS_MAX: usize = 16;
 
+/// About this much is received in one turn: how much more than the driver last saved can be lost.
+pub const TURN_BYTES: u64 = 4 << 20;
+
 /// The most connections of one download.
 pub const CONNECTIONS_MAX: usize = 64;
 
@@ -288,6 +291,7 @@ where
     /// Does all that can be done at `now`; as [`Program::turn`](crate::executor::Program::turn), with a buffer lent
     /// for its duration: 1 KiB is enough for most requests, 64 KiB and more is fast.
     pub fn turn<S: Stack>(&mut self, now: Instant, net: &mut S, scratch: &mut [u8]) -> Option<Instant> {
+        self.engine.turn_end = self.engine.received.saturating_add(TURN_BYTES);
         let mut view = View { engine: &mut self.engine, scratch };
         let next = self.executor.turn(now, net, &mut view);
         self.meter.add(self.engine.received - self.metered, now);

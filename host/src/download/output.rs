@@ -6,13 +6,13 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use tidemill_core::fetch::{STATE_BYTES_MAX, Sink, State};
+use tidemill_core::fetch::{STATE_BYTES_MAX, Sink, State, TURN_BYTES};
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
 use super::{Error, Found, Hasher, Journal, PartFile, STATE_MAX, Sha256Sum, Target};
 
-/// The journal is at most this many bytes behind the data, give or take what one turn brings,
-const SAVE_BYTES: u64 = 8 << 20;
+/// The journal is at most this many bytes behind the data, and what one turn brings: 8 MiB in all,
+const SAVE_BYTES: u64 = (8 << 20) - TURN_BYTES;
 /// and at most this long.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 
