@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pool::Slot;
+use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -490,4 +491,55 @@ fn stopped_it_ends_what_has_begun_and_closes_the_rest() {
     assert!(scene.heard(busy).ends_with(&body(9_000)) && scene.peer(busy).closed);
     let late = scene.connect(&get("/5"));
     assert_eq!((scene.server.connections(), scene.heard(late)), (0, ""));
+}
+
+/// What a client may say, from the sensible to the hostile.
+fn saying() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => (0..3_000_u32).prop_map(|len| get(&format!("/{len}")).into_bytes()),
+        2 => Just(b"HEAD /9 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-\r\n\r\n".to_vec()),
+        2 => Just(b"GET /9 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-3\r\n\r\n".to_vec()),
+        1 => Just(b"BREW /9 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec()),
+        1 => Just(b"\r\n".to_vec()),
+        1 => Just(b"GET /cut HTTP/1.1\r\nHost: h\r\n\r\n".to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 1..400),
+    ]
+}
+
+proptest! {
+    /// However what a client says is cut, it hears the same; and whoever it is, it is gone in the end.
+    #[test]
+    fn cuts_change_nothing_and_nobody_stays_for_ever(
+        sayings in prop::collection::vec(saying(), 1..8),
+        pieces in prop::collection::vec(1..200_usize, 1..20),
+        windows in prop::collection::vec(1..2_000_usize, 1..20),
+    ) {
+        let said = sayings.concat();
+        let mut whole = scene::<2>(Limits::default());
+        let at_once = whole.connect("");
+        whole.peer(at_once).to_server.extend(&said);
+        whole.settle();
+
+        let mut cut = scene::<2>(Limits::default());
+        let in_pieces = cut.connect("");
+        cut.peer(in_pieces).room = 0;
+        let (mut rest, mut pieces, mut windows) = (&said[..], pieces.iter().cycle(), windows.iter().cycle());
+        for _ in 0..20_000 {
+            let (piece, left) = rest.split_at(rest.len().min(*pieces.next().unwrap()));
+            rest = left;
+            cut.peer(in_pieces).to_server.extend(piece);
+            cut.peer(in_pieces).room = *windows.next().unwrap();
+            cut.settle();
+            if rest.is_empty() && cut.peer(in_pieces).room > 0 {
+                break;
+            }
+        }
+        prop_assert_eq!(&cut.peer(in_pieces).from_server, &whole.peer(at_once).from_server);
+        prop_assert!(whole.peer(at_once).from_server.is_empty() || whole.heard(at_once).starts_with("HTTP/1.1 "));
+
+        for scene in [&mut whole, &mut cut] {
+            scene.pass(SECOND * 200);
+            prop_assert_eq!((scene.server.connections(), scene.server.shared.idle, scene.next), (0, 0, None));
+        }
+    }
 }
