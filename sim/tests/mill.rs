@@ -77,6 +77,20 @@ fn a_restart_of_the_server_is_survived_without_starting_over() {
 }
 
 #[test]
+fn a_server_that_stays_away_is_given_up_in_time_and_with_the_reason() {
+    // Waits of 10 s to connect, three for each connection at most; from midway on one of 30 s for bytes before them.
+    for (crash, limit) in [(0, 120_000), (300, 150_000)] {
+        let scenario = scenario("sim://mill/4MiB?rtt=20ms&rate=50mbps");
+        let mut mill = Mill::<40>::new(&scenario);
+        let crash = Fault::Crash { host: mill.server(), at: ms(crash), off_for: None };
+        mill.world_mut().schedule(crash).unwrap();
+        let end = run(&mut mill, &scenario, 4, Options { retries: 2, ..Options::default() });
+        assert_eq!(end.outcome, Some(Err("no connection in time".into())), "{crash:?}");
+        assert!(end.at < ms(limit), "{crash:?}: after {} us", end.at.as_ticks());
+    }
+}
+
+#[test]
 fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
     const HARM: [Kind; 6] =
         [Kind::Crash, Kind::NobodyHome, Kind::DroppedDown, Kind::DroppedQueue, Kind::DroppedLoss, Kind::Reset];
