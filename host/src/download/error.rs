@@ -60,6 +60,9 @@ pub enum Error {
     Busy(PathBuf),
     /// The disk, or the user's share of it, is full.
     DiskFull(PathBuf),
+    /// The server has another file than the one that was begun, though its validator is the same. What was there has
+    /// been removed: begin anew.
+    Differs(PathBuf),
     /// Any other failure of a file.
     File {
         /// Which.
@@ -113,6 +116,7 @@ impl fmt::Display for Error {
             Self::IsDirectory(path) => write!(f, "{}: is a directory", path.display()),
             Self::NotAFile(path) => write!(f, "{}: is not a regular file; stream to it with -o -", path.display()),
             Self::Busy(path) => write!(f, "{}: another process is downloading to it", path.display()),
+            Self::Differs(path) => write!(f, "{}: the server has another file than the one begun", path.display()),
             Self::DiskFull(path) => write!(f, "{}: the disk is full", path.display()),
             Self::File { path, source } => write!(f, "{}: {}", path.display(), words::of_error(source)),
             Self::Checksum { path, expected, actual } => {

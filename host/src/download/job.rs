@@ -260,7 +260,8 @@ impl<'o, N: Names> Job<'o, N> {
             (None, _) => Error::Interrupted { target, resumable },
         };
         // Why it ended says more than why the rest could not be kept.
-        let _ = if resumable { output.save(state.as_ref(), self.now, true) } else { output.discard() };
+        let keep = resumable && !matches!(error, Error::Differs(_));
+        let _ = if keep { output.save(state.as_ref(), self.now, true) } else { output.discard() };
         Err(error)
     }
 }

@@ -27,6 +27,7 @@ mod error;
 mod job;
 mod journal;
 mod output;
+mod overlap;
 mod part;
 mod progress;
 mod target;
@@ -54,6 +55,16 @@ use crate::net::resolve::{Lookup, Resolver};
 /// # Errors
 /// Any [`Error`]; nothing has the target's name then.
 pub fn download(options: &Options, observer: &mut dyn Observer) -> Result<Summary, Error> {
+    match attempt(options, observer) {
+        Err(Error::Differs(_)) => {
+            observer.observe(&Event::Changed);
+            attempt(&Options { resume: false, ..options.clone() }, observer)
+        }
+        result => result,
+    }
+}
+
+fn attempt(options: &Options, observer: &mut dyn Observer) -> Result<Summary, Error> {
     let mut net = Net::new(usize::from(options.connections) * ADDRESSES_MAX).map_err(Error::System)?;
     let names = SystemNames { resolver: Resolver::new(net.waker()), asked: None };
     let fields = fields(options);

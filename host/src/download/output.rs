@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tidemill_core::fetch::{STATE_BYTES_MAX, Sink, State, TURN_BYTES};
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
+use super::overlap::Overlap;
 use super::{Error, Found, Hasher, Journal, PartFile, STATE_MAX, Sha256Sum, Target};
 
 /// The journal is at most this many bytes behind the data, and what one turn brings: 8 MiB in all,
@@ -139,6 +140,7 @@ struct FileOutput {
     part: PartFile,
     journal: Journal,
     hasher: Option<Hasher>,
+    overlap: Overlap,
     /// Bytes written in order from the start, for the hasher: the state is not known while there is nothing to resume.
     prefix: u64,
     unsaved: u64,
@@ -150,10 +152,14 @@ impl FileOutput {
         let part = PartFile::open(target)?;
         let size = part.size()?;
         let (journal, found) = Journal::open(&part.journal_path(), url)?;
+        let mut overlap = Overlap::default();
         let left = match found {
             _ if !resume => Left::Nothing,
             Found::State(bytes) => match State::decode(&bytes) {
-                Ok(state) if state.total == size => Left::State(Box::new(state)),
+                Ok(mut state) if state.total == size => {
+                    overlap = Overlap::take(&mut state);
+                    Left::State(Box::new(state))
+                }
                 Ok(_) => Left::Useless("the part file is not as long as its journal says"),
                 Err(_) => Left::Useless("its journal is damaged"),
             },
@@ -162,7 +168,7 @@ impl FileOutput {
             Found::Nothing => Left::Nothing,
         };
         let hasher = if verify { Some(Hasher::new(part.reader()?)) } else { None };
-        let mut file = Self { part, journal, hasher, prefix: 0, unsaved: 0, saved_at: EPOCH };
+        let mut file = Self { part, journal, hasher, overlap, prefix: 0, unsaved: 0, saved_at: EPOCH };
         if !matches!(left, Left::State(_)) {
             file.restart()?;
         }
@@ -170,6 +176,9 @@ impl FileOutput {
     }
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+        if !self.overlap.agrees(offset, data, &self.part)? {
+            return Err(Error::Differs(self.part.target().into()));
+        }
         self.part.write_at(offset, data)?;
         self.unsaved += data.len() as u64;
         if offset == self.prefix {
@@ -205,6 +214,7 @@ impl FileOutput {
         if let Some(hasher) = &self.hasher {
             hasher.restart();
         }
+        self.overlap = Overlap::default();
         self.prefix = 0;
         self.unsaved = 0;
         self.part.clear()

@@ -139,6 +139,14 @@ impl PartFile {
         self.file.write_all_at(data, offset).map_err(|error| self.why(error))
     }
 
+    /// Fills `buffer` with what is at `offset`.
+    ///
+    /// # Errors
+    /// [`Error::File`], also when the file ends before.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| self.why(error))
+    }
+
     /// Throws the contents away.
     ///
     /// # Errors
