@@ -27,6 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod entry;
 mod error;
 mod poller;
 pub mod resolve;
@@ -35,11 +36,12 @@ mod waker;
 
 pub use waker::Waker;
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration as StdDuration;
 
+use entry::{Entry, Kind, Phase};
 use error::{failure, no_descriptor};
 use nix::sys::epoll::EpollFlags;
 use poller::Poller;
@@ -64,136 +66,6 @@ pub struct Net {
     start: std::time::Instant,
     /// Until when the listeners that found no room are left alone.
     starved_until: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    socket: Kind,
-    readable: bool,
-    writable: bool,
-    /// The peer has sent its FIN, or the connection is broken: a short read does not mean that nothing is left.
-    hung_up: bool,
-    watch: Option<(Interest, Token)>,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Listener { socket: TcpListener, starved: bool },
-    Stream { socket: TcpStream, phase: Phase, ended: bool, shut: bool, fault: Option<Error> },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Connecting,
-    Up,
-    Failed(Error),
-}
-
-impl Entry {
-    fn stream(socket: TcpStream, phase: Phase) -> Self {
-        // A connection just accepted often carries its first request already, and has room to write: worth a try
-        // before the poller has said so.
-        let up = phase == Phase::Up;
-        let socket = Kind::Stream { socket, phase, ended: false, shut: false, fault: None };
-        Self { socket, readable: up, writable: up, hung_up: false, watch: None }
-    }
-
-    fn ready_for(&self, interest: Interest) -> bool {
-        match interest {
-            Interest::Read => self.readable,
-            Interest::Write => self.writable,
-            Interest::Both => self.readable || self.writable,
-        }
-    }
-
-    fn connected(&mut self) -> nb::Result<(), Error> {
-        let Kind::Stream { socket, phase, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
-        if *phase == Phase::Connecting {
-            if !self.writable {
-                return Err(nb::Error::WouldBlock);
-            }
-            *phase = match socket.take_error() {
-                Ok(None) => Phase::Up,
-                Ok(Some(error)) | Err(error) => Phase::Failed(failure(&error)),
-            };
-        }
-        match *phase {
-            Phase::Failed(error) => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// The stream, once its connection is up.
-    fn up(&mut self) -> Result<(), Error> {
-        self.connected().map_err(|error| match error {
-            nb::Error::WouldBlock => Error::NotConnected,
-            nb::Error::Other(error) => error,
-        })
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> nb::Result<usize, Error> {
-        self.up()?;
-        let Kind::Stream { socket, ended, fault, .. } = &mut self.socket else {
-            return Err(Error::NotConnected.into());
-        };
-        if *ended || buf.is_empty() {
-            return Ok(0);
-        }
-        if !self.readable {
-            return Err(nb::Error::WouldBlock);
-        }
-        match retry(|| (&*socket).read(buf)) {
-            Ok(0) => match *fault {
-                // The kernel tells an error once; told to `send`, it reads as an end of stream, which it is not.
-                Some(error) if error != Error::Closed => Err(error.into()),
-                _ => {
-                    *ended = true;
-                    Ok(0)
-                }
-            },
-            Ok(count) => {
-                self.readable = count == buf.len() || self.hung_up;
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
-                Err(nb::Error::WouldBlock)
-            }
-            Err(error) => Err(nb::Error::Other(*fault.insert(failure(&error)))),
-        }
-    }
-
-    /// Runs a call that writes to the stream.
-    fn write<T>(&mut self, mut call: impl FnMut(&TcpStream) -> io::Result<T>) -> nb::Result<T, Error> {
-        self.up()?;
-        let Kind::Stream { socket, shut, fault, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
-        if let Some(error) = *fault {
-            return Err(error.into());
-        }
-        if *shut {
-            return Err(Error::Closed.into());
-        }
-        if !self.writable {
-            return Err(nb::Error::WouldBlock);
-        }
-        retry(|| call(socket)).map_err(|error| {
-            if error.kind() == io::ErrorKind::WouldBlock {
-                self.writable = false;
-                return nb::Error::WouldBlock;
-            }
-            nb::Error::Other(*fault.insert(failure(&error)))
-        })
-    }
-}
-
-/// Repeats a call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 impl Net {
@@ -463,14 +335,7 @@ impl Stack for Net {
     }
 
     fn shutdown(&mut self, socket: Handle) -> Result<(), Error> {
-        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
-        entry.up()?;
-        let Kind::Stream { socket, shut, fault, .. } = &mut entry.socket else { return Err(Error::NotConnected) };
-        if std::mem::replace(shut, true) {
-            return Ok(());
-        }
-        // Of a connection that is gone the kernel says "not connected"; `recv` has the reason.
-        socket.shutdown(Shutdown::Write).map_err(|error| fault.unwrap_or_else(|| failure(&error)))
+        self.sockets.get_mut(socket).ok_or(Error::Stale)?.shutdown()
     }
 
     fn close(&mut self, socket: Handle) {
