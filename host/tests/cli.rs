@@ -172,6 +172,14 @@ fn a_file_arrives_whole_whatever_its_size_and_however_many_connections() {
 }
 
 #[test]
+fn a_name_beyond_ascii_is_asked_for_encoded_and_saved_as_it_reads() {
+    let scene = Scene::new(0);
+    let url = scene.serve("é 🌊", b"tide").replace(' ', "%20");
+    scene.run(&["get", &url]).succeeded();
+    assert_eq!(scene.files(), ["é 🌊"]);
+}
+
+#[test]
 fn one_that_is_killed_again_and_again_resumes_and_gets_the_very_file() {
     let scene = Scene::new(2 << 20);
     let contents = bytes(12 << 20, 0);

@@ -4,7 +4,7 @@ use super::Failure;
 use super::state::Validator;
 use crate::http::redirect::MAX_HOPS;
 use crate::time::Duration;
-use crate::url::{self, Uri};
+use crate::url::{self, Ascii, Uri};
 use core::fmt::Write;
 use core::net::{IpAddr, SocketAddr};
 use heapless::{String, Vec};
@@ -57,7 +57,7 @@ impl Source {
         let mut text = String::new();
         write!(text, "http://{authority}").map_err(|_| SourceError::TooLong)?;
         let target_at = text.len() as u16;
-        write!(text, "{path}{mark}{query}").map_err(|_| SourceError::TooLong)?;
+        write!(text, "{}{mark}{}", Ascii(path), Ascii(query)).map_err(|_| SourceError::TooLong)?;
         let mut addresses = Vec::new();
         if let Ok(ip) = host.parse::<IpAddr>() {
             // The vector is empty and holds ADDRESSES_MAX.
@@ -158,6 +158,11 @@ mod tests {
         assert_eq!((source.authority(), source.target()), ("h.example:8080", "/?q=1"));
         assert_eq!(source.host_port(), ("h.example", 8080));
         assert!(source.addresses.is_empty());
+    }
+
+    #[test]
+    fn what_is_beyond_ascii_goes_encoded_over_the_wire() {
+        assert_eq!(Source::new("http://h/é?ü").unwrap().target(), "/%C3%A9?%C3%BC");
     }
 
     #[test]

@@ -20,10 +20,12 @@
 //! # Ok::<(), tidemill_core::url::Error>(())
 //! ```
 
+mod ascii;
 mod error;
 mod resolve;
 mod uri;
 
+pub use ascii::Ascii;
 pub use error::Error;
 pub use resolve::resolve;
 pub use uri::Uri;

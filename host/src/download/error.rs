@@ -107,7 +107,7 @@ impl fmt::Display for Error {
                 write!(f, "{target}: interrupted; run the same command again to resume")
             }
             Self::Interrupted { target, resumable: false } => {
-                write!(f, "{target}: interrupted; this server allows no resuming")
+                write!(f, "{target}: interrupted; there is nothing to resume from")
             }
             Self::Written => {
                 f.write_str("stdout: the file changed on the server, and a part of the old one is written")
