@@ -490,7 +490,10 @@ impl<const HEAD: usize> Connection<HEAD> {
         engine: &mut Engine<'_, K, N>,
         now: Instant,
     ) {
-        engine.release(self.index);
+        // Where only one connection can work, the work stays with it: otherwise each would try in turn what has failed.
+        if engine.total.is_some() && !engine.single {
+            engine.release(self.index);
+        }
         match trouble {
             Trouble::Drop => {}
             Trouble::Source(failure) => {

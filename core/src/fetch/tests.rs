@@ -671,6 +671,17 @@ fn no_address_that_answers_is_a_timeout() {
 }
 
 #[test]
+fn more_connections_do_not_mean_more_tries_of_a_server_that_is_away() {
+    let mut net = ScriptNet::new(|_| unreachable!());
+    net.silent = 100;
+    let options = Options { retries: 2, ..Options::default() };
+    let took = run(&mut fetch_with(8, options, None), &mut net);
+    // Three times ten seconds, and two pauses of at most half a second and a second.
+    assert!(took > Duration::from_secs(30) && took < Duration::from_millis(31_600), "took {took}");
+    assert_eq!(net.sockets.len(), 3);
+}
+
+#[test]
 fn a_stream_without_any_validator_is_begun_anew_where_it_may_be_another() {
     let data = file(100_000, 0);
     let served = data.clone();
