@@ -266,3 +266,91 @@ impl Stdout {
         Error::file(Path::new(Self::NAME), error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::{TempDir, tempdir};
+    use tidemill_core::fetch::Validator;
+
+    const URL: &str = "http://h/f";
+
+    fn folder() -> (TempDir, Target) {
+        let folder = tempdir().unwrap();
+        let target = Target::File(folder.path().join("f"));
+        (folder, target)
+    }
+
+    fn at(ms: u64) -> Instant {
+        EPOCH + Duration::from_millis(ms)
+    }
+
+    /// 20 bytes, of which the last 10 are missing.
+    fn half() -> State {
+        let validator = Validator::Etag("\"x\"".try_into().unwrap());
+        State { total: 20, validator, missing: std::iter::once(10..20).collect() }
+    }
+
+    fn half_written(target: &Target) -> Output {
+        let (mut output, _) = Output::open(target, URL, true, false).unwrap();
+        output.set_len(20).unwrap();
+        output.write_at(0, b"0123456789").unwrap();
+        output.save(Some(&half()), at(1), false).unwrap();
+        output
+    }
+
+    fn left(target: &Target) -> Left {
+        Output::open(target, URL, true, false).unwrap().1
+    }
+
+    #[test]
+    fn what_was_saved_is_left_with_a_sample_to_prove_it() {
+        let (_folder, target) = folder();
+        drop(half_written(&target));
+        let Left::State(state) = left(&target) else { panic!("nothing is left") };
+        assert_eq!(state.missing.first(), Some(&(0..20)));
+    }
+
+    #[test]
+    fn after_a_restart_nothing_is_left_of_the_old_contents() {
+        let (folder, target) = folder();
+        drop(half_written(&target));
+        let (mut output, _) = Output::open(&target, URL, true, false).unwrap();
+        output.restart().unwrap();
+        // The new contents are as long; a crash comes before their first save.
+        output.set_len(20).unwrap();
+        output.write_at(0, b"x").unwrap();
+        drop(output);
+        assert_eq!(std::fs::read(folder.path().join("f.part")).unwrap(), b"x\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert!(matches!(left(&target), Left::Useless("the part file has no journal")));
+    }
+
+    #[test]
+    fn a_part_file_of_another_length_is_useless() {
+        let (folder, target) = folder();
+        drop(half_written(&target));
+        std::fs::write(folder.path().join("f.part"), "0123456789").unwrap();
+        assert!(matches!(left(&target), Left::Useless("the part file is not as long as its journal says")));
+    }
+
+    #[test]
+    fn a_save_is_due_after_8_mib_or_a_quarter_of_a_second() {
+        let (_folder, target) = folder();
+        let mut output = half_written(&target);
+        assert!(!output.is_save_due(at(1000)), "nothing has come since the last");
+        output.write_at(10, b"x").unwrap();
+        assert!(!output.is_save_due(at(250)));
+        assert!(output.is_save_due(at(251)));
+        output.write_at(0, &vec![0; SAVE_BYTES as usize]).unwrap();
+        assert!(output.is_save_due(at(1)));
+    }
+
+    #[test]
+    fn a_failed_call_tells_its_reason_once() {
+        let (_folder, target) = folder();
+        let mut output = half_written(&target);
+        assert!(output.set_len(u64::MAX).is_err());
+        assert!(output.take_trouble().is_some());
+        assert!(output.take_trouble().is_none());
+    }
+}
