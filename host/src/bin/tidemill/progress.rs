@@ -62,7 +62,7 @@ fn rate_and_rest(progress: &Progress<'_>) -> String {
 /// The last line of a download.
 pub(crate) fn told(summary: &Summary) -> String {
     let seconds = summary.took.as_secs_f64();
-    let fetched = summary.bytes - summary.resumed;
+    let fetched = summary.bytes.saturating_sub(summary.resumed);
     let rate = BinaryBytes((fetched as f64 / seconds.max(1e-6)) as u64);
     let verified = if summary.checksum.is_some() { ", checksum right" } else { "" };
     format!("{}: {} in {seconds:.2} s, {rate}/s{verified}", summary.target, BinaryBytes(summary.bytes))
