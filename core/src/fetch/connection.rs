@@ -491,7 +491,9 @@ impl<const HEAD: usize> Connection<HEAD> {
         now: Instant,
     ) {
         // Where only one connection can work, the work stays with it: otherwise each would try in turn what has failed.
-        if engine.total.is_some() && !engine.single {
+        // Before the first answer, others may try another server.
+        let others = engine.sources.iter().filter(|source| !source.failed).count() > 1;
+        if (engine.total.is_some() || others) && !engine.single {
             engine.release(self.index);
         }
         match trouble {
@@ -508,7 +510,9 @@ impl<const HEAD: usize> Connection<HEAD> {
             }
             Trouble::Retry(failure, after) => {
                 self.failures += 1;
-                let crowded = matches!(failure, Failure::Status(429 | 503)) && engine.active > 1;
+                // Others get through, so the server has had enough of them. Before the first answer there are no others.
+                let others = engine.active > 1 && engine.total.is_some() && !engine.single;
+                let crowded = others && matches!(failure, Failure::Status(429 | 503));
                 if crowded || self.failures > engine.options.retries {
                     self.phase = Phase::Parked;
                     engine.active = engine.active.saturating_sub(1);

@@ -491,16 +491,15 @@ fn a_range_of_unknown_total_falls_back_to_the_whole() {
 
 #[test]
 fn statuses_that_pass_are_waited_for_and_others_end_it() {
-    for (status, passes) in
-        [(500, true), (503, true), (429, true), (408, true), (404, false), (403, false), (410, false)]
-    {
+    let statuses = [(500, true), (503, true), (429, true), (408, true), (404, false), (403, false), (410, false)];
+    for ((status, passes), connections) in statuses.into_iter().flat_map(|status| [(status, 1), (status, 4)]) {
         let data = file(2000, 0);
         let served = data.clone();
         let mut net = ScriptNet::new(move |ask| match ask.number {
             0 => answer(&format!("{status} X"), "Retry-After: 20\r\n", b"sorry"),
             _ => ranged(&ask, &served, ETAG),
         });
-        let mut fetch = fetch(1);
+        let mut fetch = fetch(connections);
         let took = run(&mut fetch, &mut net);
         if passes {
             assert_whole(&mut fetch, &data);
