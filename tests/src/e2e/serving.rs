@@ -1,0 +1,68 @@
+//! `tidemill serve` as a process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::{fs, thread};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::command::binary;
+
+/// A running server over a folder; it ends with this value.
+#[derive(Debug)]
+pub struct Serving {
+    child: Child,
+    folder: TempDir,
+    address: SocketAddr,
+}
+
+impl Serving {
+    /// Serves an empty folder at a free port, with these arguments besides.
+    pub fn new(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("www")).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("serve").arg(folder.path().join("www")).args(["--bind", "127.0.0.1:0", "--json"]).args(args);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("it prints its address").unwrap();
+        let event: Value = serde_json::from_str(&first).unwrap();
+        let url = event["url"].as_str().unwrap_or_else(|| panic!("{first:?}"));
+        let address = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+        // So that it never waits for someone to read.
+        thread::spawn(move || lines.for_each(drop));
+        Self { child, folder, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where a file is that it serves. The folder above is not served.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("www").join(name)
+    }
+
+    /// The URL of a file.
+    pub fn url(&self, name: &str) -> String {
+        format!("http://{}/{name}", self.address)
+    }
+
+    /// The most memory it had so far, in KiB.
+    pub fn peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        mark.trim_end_matches("kB").trim().parse().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
