@@ -27,6 +27,7 @@ pub mod executor;
 pub mod fetch;
 pub mod http;
 pub mod net;
+mod pace;
 pub mod pool;
 pub mod random;
 pub mod task;

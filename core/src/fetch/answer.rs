@@ -1,7 +1,7 @@
 //! What an answer's head means for the plan.
 
-use super::connection::{Asked, Trouble};
 use super::engine::Engine;
+use super::request::Asked;
 use super::state::Validator;
 use super::{Event, Failure, Sink};
 use crate::http::client::{self, Head};
@@ -16,6 +16,16 @@ const RETRY_AFTER_MAX: u64 = 300;
 
 /// A date this much older than the answer tells versions apart (RFC 9110, 8.8.2.2), seconds.
 const STRONG_AGE: u64 = 60;
+
+/// A connection's trouble, and what to do about it.
+pub(super) enum Trouble<E> {
+    /// Try again later.
+    Retry(Failure<E>, Option<Duration>),
+    /// This source is of no use.
+    Source(Failure<E>),
+    /// The plan has changed, or the download has ended: drop the connection, no fault of its own.
+    Drop,
+}
 
 type Verdict<K> = Result<(), Trouble<<K as Sink>::Error>>;
 

@@ -9,14 +9,13 @@
 //!   └────────────── interval cut short by a thief: the connection is dropped
 //! ```
 
-use super::answer;
+use super::answer::{self, Trouble};
+use super::backoff::backoff;
 use super::engine::{Engine, UNKNOWN_END};
-use super::pace::backoff;
+use super::request::{Asked, write_request};
 use super::source::ADDRESSES_MAX;
-use super::state::Validator;
-use super::{Event, Failure, HEADERS_MAX, Sink};
-use crate::http::client::{self, Event as HttpEvent, Request, Response};
-use crate::http::range::request_value;
+use super::{Event, Failure, Sink};
+use crate::http::client::{Event as HttpEvent, Response};
 use crate::net::{self, Handle, Interest, Stack};
 use crate::task::{Context, Task};
 use crate::time::{Duration, EPOCH, Instant};
@@ -31,9 +30,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// After so many bytes it is the next connection's turn.
 const POLL_BYTES: usize = 256 * 1024;
-
-/// Request fields of ours: `Accept-Encoding`, `Range`, `If-Range`.
-const FIELDS_MAX: usize = HEADERS_MAX + 3;
 
 /// What the connections share in one turn.
 pub(super) struct View<'t, 'h, K: Sink, const SOURCES: usize> {
@@ -79,15 +75,6 @@ struct Connect {
     last_error: Option<net::Error>,
 }
 
-/// What was asked for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
-    pub(super) source: usize,
-    pub(super) revision: u8,
-    pub(super) range: Range<u64>,
-    pub(super) ranged: bool,
-}
-
 /// A connection's task. `HEAD` bounds an answer's head, bytes.
 pub struct Connection<const HEAD: usize> {
     index: u8,
@@ -109,16 +96,6 @@ pub struct Connection<const HEAD: usize> {
 enum Flow {
     Again,
     Wait,
-}
-
-/// A connection's trouble, and what to do about it.
-pub(super) enum Trouble<E> {
-    /// Try again later.
-    Retry(Failure<E>, Option<Duration>),
-    /// This source is of no use.
-    Source(Failure<E>),
-    /// The plan has changed, or the download has ended: drop the connection, no fault of its own.
-    Drop,
 }
 
 type Step<K> = Result<Flow, Trouble<<K as Sink>::Error>>;
@@ -334,8 +311,10 @@ impl<const HEAD: usize> Connection<HEAD> {
         let Some(socket) = self.socket else { return Err(Trouble::Drop) };
         let mut budget = POLL_BYTES;
         loop {
-            let allowed = match cx.shared.engine.bucket.allow(cx.shared.scratch.len(), cx.now) {
-                Ok(allowed) if budget > 0 => allowed,
+            let allowed = match cx.shared.engine.pace.allows(cx.now) {
+                Ok(allowed) if budget > 0 => {
+                    usize::try_from(allowed).unwrap_or(usize::MAX).min(cx.shared.scratch.len())
+                }
                 Ok(_) => {
                     if cx.shared.engine.received >= cx.shared.engine.turn_end {
                         cx.end_turn();
@@ -362,7 +341,7 @@ impl<const HEAD: usize> Connection<HEAD> {
                         let took = cx.now.checked_duration_since(self.started).unwrap_or(Duration::from_ticks(0));
                         engine.sources[self.asked.source].note_setup(took);
                     }
-                    engine.bucket.spend(count);
+                    engine.pace.spend(cx.now, count as u64);
                     budget = budget.saturating_sub(count);
                     self.heard = cx.now;
                     self.got += count as u64;
@@ -528,32 +507,4 @@ impl<const HEAD: usize> Connection<HEAD> {
             }
         }
     }
-}
-
-fn write_request<K: Sink, const N: usize>(
-    asked: &Asked,
-    engine: &Engine<'_, K, N>,
-    out: &mut [u8],
-) -> Result<usize, client::Error> {
-    let source = &engine.sources[asked.source];
-    let end = (asked.range.end != UNKNOWN_END).then_some(asked.range.end);
-    let range = request_value(asked.range.start, end);
-    let mut fields: Vec<(&str, &[u8]), FIELDS_MAX> = Vec::new();
-    // Offsets are those of the file as it is, so it must come as it is (RFC 9110, 12.5.3).
-    let mut add = |name, value| fields.push((name, value)).map_err(|_| client::Error::NoSpace);
-    add("Accept-Encoding", &b"identity"[..])?;
-    if asked.ranged {
-        add("Range", range.as_bytes())?;
-        if let Some(validator) = source.validator.as_ref().and_then(Validator::if_range) {
-            add("If-Range", validator.as_bytes())?;
-        }
-    }
-    for &(name, value) in engine.options.headers {
-        let secret = ["Authorization", "Cookie", "Proxy-Authorization"].iter().any(|s| s.eq_ignore_ascii_case(name));
-        if !(secret && source.moved) {
-            add(name, value)?;
-        }
-    }
-    let (target, host) = (source.target(), source.authority());
-    Request { method: "GET", target, host, headers: &fields, body_len: None }.write_to(out)
 }

@@ -1,10 +1,10 @@
 //! What the connections of a download share: the plan, and the one place where it changes.
 
-use super::pace::Bucket;
 use super::segments::Segments;
 use super::source::Source;
 use super::state::State;
 use super::{Event, Failure, Options, Sink};
+use crate::pace::Pace;
 use crate::time::Instant;
 use heapless::{Deque, Vec};
 
@@ -20,7 +20,7 @@ pub(super) struct Engine<'h, K: Sink, const SOURCES: usize> {
     pub(super) segments: Segments,
     pub(super) total: Option<u64>,
     pub(super) sink: K,
-    pub(super) bucket: Bucket,
+    pub(super) pace: Pace,
     /// Changes whenever every connection must drop what it does.
     pub(super) epoch: u32,
     /// One connection fetches the whole from its start: no source serves ranges.
@@ -54,7 +54,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
         let mut engine = Self {
             active: connections,
             replanned: false,
-            bucket: Bucket::new(options.rate),
+            pace: Pace::new(options.rate),
             options,
             sources,
             segments: Segments::whole(UNKNOWN_END),

@@ -38,10 +38,11 @@
 //! ```
 
 mod answer;
+mod backoff;
 mod connection;
 mod engine;
 mod meter;
-mod pace;
+mod request;
 mod segments;
 mod sink;
 mod source;
@@ -61,6 +62,7 @@ use crate::net::{self, Stack};
 use crate::time::{Duration, EPOCH, Instant};
 use connection::View;
 use core::net::SocketAddr;
+use core::num::NonZeroU64;
 use core::ops::Range;
 use engine::Engine;
 use meter::Meter;
@@ -87,7 +89,7 @@ pub struct Options<'h> {
     /// How long the server may send nothing.
     pub idle_timeout: Duration,
     /// Bytes per second over all connections; `None`: no limit.
-    pub rate: Option<u64>,
+    pub rate: Option<NonZeroU64>,
     /// A file is not split at first into parts shorter than this, bytes.
     pub split_min: u64,
     /// More request headers, at most [`HEADERS_MAX`].

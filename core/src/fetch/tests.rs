@@ -613,7 +613,7 @@ fn a_rate_limit_is_kept_over_all_connections() {
     let data = file(1_000_000, 0);
     let served = data.clone();
     let mut net = ScriptNet::new(move |ask| ranged(&ask, &served, ETAG));
-    let mut fetch = fetch_with(4, Options { rate: Some(100_000), ..Options::default() }, None);
+    let mut fetch = fetch_with(4, Options { rate: NonZeroU64::new(100_000), ..Options::default() }, None);
     let took = run(&mut fetch, &mut net);
     assert_whole(&mut fetch, &data);
     assert!(net.asked < 20, "{} requests: connections rob each other of work that only the limit holds up", net.asked);

@@ -5,6 +5,7 @@
 //! the journal, tells the observer, and stops when it is told to.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration as StdDuration;
@@ -150,7 +151,7 @@ impl<'o, N: Names> Job<'o, N> {
             retries: options.retries,
             connect_timeout: defaults.connect_timeout.min(timeout),
             idle_timeout: timeout,
-            rate: options.rate,
+            rate: options.rate.and_then(NonZeroU64::new),
             headers: fields,
             seed: options.seed,
             ..defaults

@@ -2,10 +2,10 @@
 
 use core::net::SocketAddr;
 
-use super::pace::Pace;
 use super::{Content, Limits, Opened, Refusal, Served, Shared};
 use crate::http::server::{Event, Request, Resource, Response, reason, respond};
 use crate::net::{Error, Handle, Interest, Stack};
+use crate::pace::Pace;
 use crate::task::{Context, Task};
 use crate::time::{Duration, Instant};
 

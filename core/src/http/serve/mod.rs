@@ -60,7 +60,6 @@
 //! ```
 
 mod connection;
-mod pace;
 
 use core::net::SocketAddr;
 use core::num::NonZeroU64;

@@ -1,4 +1,4 @@
-//! A limit on bytes per second, kept as the time at which what was sent is paid for.
+//! A limit on bytes per second, kept as the time at which what was moved is paid for.
 
 use core::num::NonZeroU64;
 
@@ -14,18 +14,18 @@ const STEPS: u64 = 32;
 const LEAST: u64 = 512;
 
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     rate: Option<NonZeroU64>,
     paid: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(rate: Option<NonZeroU64>) -> Self {
+    pub(crate) fn new(rate: Option<NonZeroU64>) -> Self {
         Self { rate, paid: EPOCH }
     }
 
-    /// How much may be sent at `now`; else from when on.
-    pub(super) fn allows(&self, now: Instant) -> Result<u64, Instant> {
+    /// How much may be moved at `now`; else from when on.
+    pub(crate) fn allows(&self, now: Instant) -> Result<u64, Instant> {
         let Some(rate) = self.rate else { return Ok(u64::MAX) };
         if self.paid > now {
             return Err(self.paid);
@@ -35,8 +35,8 @@ impl Pace {
         Ok((rate.get() / STEPS).max(LEAST).saturating_add(saved as u64))
     }
 
-    /// `count` bytes were sent at `now`.
-    pub(super) fn spend(&mut self, now: Instant, count: u64) {
+    /// `count` bytes were moved at `now`.
+    pub(crate) fn spend(&mut self, now: Instant, count: u64) {
         let Some(rate) = self.rate else { return };
         let from = if now.as_ticks() > SLACK.as_ticks() { self.paid.max(now - SLACK) } else { self.paid };
         let price = u128::from(count) * 1_000_000 / u128::from(rate.get());
