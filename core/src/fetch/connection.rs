@@ -19,7 +19,6 @@ use crate::http::client::{Event as HttpEvent, Response};
 use crate::net::{self, Handle, Interest, Stack};
 use crate::task::{Context, Task};
 use crate::time::{Duration, EPOCH, Instant};
-use core::ops::Range;
 use heapless::Vec;
 
 /// Another address is tried when the last has not answered for so long (RFC 8305, section 5).
