@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::STARTUP;
+
 /// Nothing that a test runs takes as long as this.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -109,11 +111,11 @@ impl Tidemill {
         self.start_program(program, args).outcome()
     }
 
-    /// Waits until a download to `name` has something to resume from.
-    pub fn wait_for_journal(&self, name: &str) {
-        let (path, start) = (self.path(&format!("{name}.part.meta")), Instant::now());
+    /// Waits until a file has something in it.
+    pub fn wait_for(&self, name: &str) {
+        let (path, start) = (self.path(name), Instant::now());
         while fs::metadata(&path).map_or(0, |meta| meta.len()) == 0 {
-            assert!(start.elapsed() < PATIENCE, "no {}", path.display());
+            assert!(start.elapsed() < STARTUP, "no {}", path.display());
             thread::sleep(Duration::from_millis(1));
         }
     }

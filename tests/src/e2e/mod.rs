@@ -39,7 +39,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to come up.
+/// How long a process may take to come up.
 const STARTUP: Duration = Duration::from_secs(10);
 
 /// A port that was free a moment ago.
