@@ -35,7 +35,8 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
         };
         let started = run.event("started").unwrap_or_else(|| panic!("kill {kill}: nothing told"));
         let resumed = started["resumed"].as_u64().unwrap();
-        assert!(resumed >= saved, "kill {kill}: what was saved stays saved");
+        // But for the samples that prove that it is the same file.
+        assert!(resumed + 256 * 1024 >= saved, "kill {kill}: what was saved stays saved");
         saved = resumed;
         let again = before.max(resumed) - resumed;
         assert!(again <= GRANULARITY + 64 * step, "kill {kill}: {again} bytes of {before} are fetched again");

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -211,11 +211,15 @@ fn two_thousand_idle_connections_and_a_slow_reader_leave_room_for_one_that_asks(
 }
 
 #[test]
-fn a_large_sparse_file_is_served_within_little_memory() {
+fn a_range_may_lie_beyond_four_gigabytes() {
     let (serving, tidemill) = (Serving::new(&[]), Tidemill::new());
-    File::create(serving.path("f")).unwrap().set_len(5 << 30).unwrap();
-    let end = ["-r", "5368709110-", &serving.url("f")];
-    assert_eq!(curl(&tidemill, &end).succeeded().stdout, [0; 10]);
-    curl(&tidemill, &["-o", "/dev/null", &serving.url("f")]).succeeded();
-    assert!(serving.peak() < 32 << 10, "{} KiB", serving.peak());
+    let (content, at) = (Content::new(7, MIB), (4 << 30) - MIB / 2);
+    let file = File::create(serving.path("f")).unwrap();
+    file.set_len(5 << 30).unwrap();
+    file.write_all_at(&content.bytes(0..MIB), at).unwrap();
+    let range = format!("{at}-{}", at + MIB - 1);
+    assert!(curl(&tidemill, &["-r", &range, &serving.url("f")]).succeeded().stdout == content.bytes(0..MIB));
+    assert_eq!(curl(&tidemill, &["-r", "-10", &serving.url("f")]).succeeded().stdout, [0; 10]);
+    let head = curl(&tidemill, &["-I", &serving.url("f")]);
+    assert!(text(&head).contains("5368709120"), "{}", text(&head));
 }

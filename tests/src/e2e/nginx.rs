@@ -35,9 +35,10 @@ impl Default for Nginx {
 }
 
 impl Nginx {
-    /// Starts one over an empty folder. Its files are at `/NAME`; at `/8m/NAME` and `/64m/NAME` with that many MiB/s
-    /// for each connection, at `/no-ranges/NAME` without ranges, at `/two/NAME` over at most
-    /// two connections (8 MiB/s each), others of which get 503; `/403`, `/500` and `/503` answer just so.
+    /// Starts one over an empty folder. Its files are at `/NAME`; at `/8m/NAME` with that many MiB/s for each
+    /// connection, at `/direct/NAME` past the system's cache of files, at `/no-ranges/NAME` without
+    /// ranges, at `/two/NAME` over at most two connections (8 MiB/s each), others of which get 503; `/403`, `/500` and
+    /// `/503` answer just so.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("www")).unwrap();
@@ -103,7 +104,7 @@ fn config(folder: &Path, address: SocketAddr) -> String {
                 listen {address};
                 root {www};
                 location /8m/ {{ alias {www}/; limit_rate 8m; }}
-                location /64m/ {{ alias {www}/; limit_rate 64m; }}
+                location /direct/ {{ alias {www}/; sendfile off; directio 1m; output_buffers 1 1m; }}
                 location /no-ranges/ {{ alias {www}/; max_ranges 0; }}
                 location /two/ {{ alias {www}/; limit_conn connections 2; limit_rate 8m; }}
                 location = /403 {{ return 403; }}
