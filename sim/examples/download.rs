@@ -1,8 +1,5 @@
 //! Downloads from a simulated server: `cargo run --release -p tidemill-sim --example download -- URL CONNECTIONS`.
 
-#[path = "../tests/download/mod.rs"]
-mod download;
-
 use tidemill_core::fetch::Options;
 use tidemill_sim::mill::{Mill, Scenario};
 
@@ -16,7 +13,10 @@ fn main() {
         (_, Err(why)) => return eprintln!("CONNECTIONS: {why}"),
     };
     let mut mill = Mill::<144>::new(&scenario);
-    let end = download::run(&mut mill, &scenario, connections, Options::default());
+    let end = match mill.download(&scenario, connections, Options::default()) {
+        Ok(end) => end,
+        Err(why) => return eprintln!("{url}: {why}"),
+    };
     let micros = end.at.as_ticks();
     let rate = end.received * 8 / micros.max(1);
     let (events, hash) = (mill.world().trace().events(), mill.hash());

@@ -3,8 +3,6 @@
 //!
 //! Where two builds differ, `-- SCENARIO SEED` prints every event of one run, so that `diff` finds the first that does.
 
-#[path = "../tests/download/mod.rs"]
-mod download;
 #[path = "../tests/echo/mod.rs"]
 mod echo;
 #[path = "../tests/hostile/mod.rs"]

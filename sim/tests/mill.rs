@@ -1,16 +1,14 @@
 //! The download engine against core's server in simulated networks.
 
-mod download;
 mod hostile;
 
-use download::{End, run};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidemill_core::fetch::Options;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 use tidemill_sim::check::{repeat, sweep};
 use tidemill_sim::fault::Fault;
-use tidemill_sim::mill::{Mill, Scenario};
+use tidemill_sim::mill::{End, Mill, Scenario};
 use tidemill_sim::trace::Kind;
 
 fn scenario(url: &str) -> Scenario {
@@ -19,7 +17,7 @@ fn scenario(url: &str) -> Scenario {
 
 fn download(url: &str, connections: usize) -> End {
     let scenario = scenario(url);
-    run(&mut Mill::<40>::new(&scenario), &scenario, connections, Options::default())
+    Mill::<40>::new(&scenario).download(&scenario, connections, Options::default()).expect("no host is stuck")
 }
 
 fn ms(millis: u64) -> Instant {
@@ -49,7 +47,7 @@ fn the_same_seed_gives_the_same_run_and_another_does_not() {
     let hash = |seed| {
         let scenario = scenario(&url(seed));
         let mut mill = Mill::<40>::new(&scenario);
-        run(&mut mill, &scenario, 4, Options::default());
+        mill.download(&scenario, 4, Options::default()).unwrap();
         mill.hash()
     };
     assert_eq!(hash(1), hash(1));
@@ -60,7 +58,7 @@ fn the_same_seed_gives_the_same_run_and_another_does_not() {
 fn another_path_than_the_file_is_not_found() {
     let right = scenario("sim://mill/1MiB");
     let wrong = scenario("sim://mill/2MiB");
-    let end = run(&mut Mill::<40>::new(&right), &wrong, 2, Options::default());
+    let end = Mill::<40>::new(&right).download(&wrong, 2, Options::default()).unwrap();
     assert_eq!(end.outcome, Some(Err("the server answered 404".into())));
 }
 
@@ -70,7 +68,7 @@ fn a_restart_of_the_server_is_survived_without_starting_over() {
     let mut mill = Mill::<40>::new(&scenario);
     let crash = Fault::Crash { host: mill.server(), at: ms(300), off_for: Some(Duration::from_millis(500)) };
     mill.world_mut().schedule(crash).unwrap();
-    let end = run(&mut mill, &scenario, 4, Options::default());
+    let end = mill.download(&scenario, 4, Options::default()).unwrap();
     assert_eq!(end.outcome, Some(Ok(4 << 20)));
     assert_eq!(end.received, 4 << 20, "nothing is fetched twice");
     assert!(end.at > ms(1_000));
@@ -84,7 +82,7 @@ fn a_server_that_stays_away_is_given_up_in_time_and_with_the_reason() {
         let mut mill = Mill::<40>::new(&scenario);
         let crash = Fault::Crash { host: mill.server(), at: ms(crash), off_for: None };
         mill.world_mut().schedule(crash).unwrap();
-        let end = run(&mut mill, &scenario, 4, Options { retries: 2, ..Options::default() });
+        let end = mill.download(&scenario, 4, Options { retries: 2, ..Options::default() }).unwrap();
         assert_eq!(end.outcome, Some(Err("no connection in time".into())), "{crash:?}");
         assert!(end.at < ms(limit), "{crash:?}: after {} us", end.at.as_ticks());
     }

@@ -51,10 +51,12 @@
 //! [`Stack`]: tidemill_core::net::Stack
 
 mod content;
+mod download;
 mod scenario;
 mod server;
 
 pub use content::Content;
+pub use download::End;
 pub use scenario::{Scenario, ScenarioError};
 
 use core::net::{Ipv4Addr, SocketAddr};

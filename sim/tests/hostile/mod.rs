@@ -7,10 +7,8 @@ use tidemill_core::random;
 use tidemill_core::time::Duration;
 use tidemill_sim::fault::{self, Menu};
 use tidemill_sim::link::Link;
-use tidemill_sim::mill::{Mill, Scenario};
+use tidemill_sim::mill::{End, Mill, Scenario};
 use tidemill_sim::world::World;
-
-use crate::download::{End, run};
 
 /// Downloads up to 400 kB in a network drawn from the seed, while the server crashes, the link fails and connections
 /// are cut as the seed wants. Records the events with these numbers.
@@ -33,6 +31,6 @@ pub(crate) fn download(seed: u64, record: Range<u64>) -> (Scenario, End, World) 
         mill.world_mut().schedule(fault).expect("both are hosts of the mill");
     }
     let options = Options { split_min: 32 << 10, retries: 20, seed, ..Options::default() };
-    let end = run(&mut mill, &scenario, 1 + draw(6, 8) as usize, options);
+    let end = mill.download(&scenario, 1 + draw(6, 8) as usize, options).expect("no host is stuck");
     (scenario, end, mill.into_world())
 }

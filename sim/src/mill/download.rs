@@ -1,4 +1,4 @@
-//! The download engine as a program that checks every byte it gets.
+//! The download engine as a program that checks every byte it gets: what a test of the engine runs in a mill.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,14 @@ use tidemill_core::executor::Program;
 use tidemill_core::fetch::{Failure, Fetch, Options, Sink, Slot, Source};
 use tidemill_core::net::Stack;
 use tidemill_core::time::{Duration, EPOCH, Instant};
-use tidemill_sim::mill::{Content, Mill, Scenario};
+
+use super::{Content, Mill, Scenario};
+use crate::world::Error;
 
 const HEAD: usize = 4096;
 
 /// Compares what it is given with what it should be, and notes which kilobytes it was given.
-pub(crate) struct Checked {
+struct Checked {
     content: Content,
     total: Option<u64>,
     written: Vec<bool>,
@@ -48,22 +50,22 @@ impl Sink for Checked {
     }
 }
 
-pub(crate) struct Download {
+struct Download {
     fetch: Fetch<'static, Checked, Vec<Slot<HEAD>>, HEAD, 1>,
     server: SocketAddr,
     scratch: Vec<u8>,
 }
 
 impl Download {
-    pub(crate) fn new(scenario: &Scenario, server: SocketAddr, connections: usize, options: Options<'static>) -> Self {
+    fn new(scenario: &Scenario, server: SocketAddr, connections: usize, options: Options<'static>) -> Self {
         let sink = Checked { content: Content::new(scenario.seed), total: None, written: vec![] };
-        let source = Source::new(&scenario.http_url()).expect("it is a URL");
+        let source = Source::new(&scenario.http_url());
         let slots = (0..connections).map(|_| Slot::EMPTY).collect();
-        Self { fetch: Fetch::new(options, [source], sink, slots, None), server, scratch: vec![0; 64 << 10] }
+        Self { fetch: Fetch::new(options, source, sink, slots, None), server, scratch: vec![0; 64 << 10] }
     }
 
     /// Its length if every byte of the file has come; or why not.
-    pub(crate) fn outcome(&mut self) -> Option<Result<u64, String>> {
+    fn outcome(&mut self) -> Option<Result<u64, String>> {
         let outcome = self.fetch.outcome()?.map_err(|why| match why {
             Failure::Sink(why) => why.clone(),
             why => why.reason().to_string(),
@@ -71,10 +73,6 @@ impl Download {
         let sink = self.fetch.sink();
         let complete = |&len: &u64| sink.total == Some(len) && sink.written.iter().all(|&there| there);
         Some(outcome.and_then(|len| if complete(&len) { Ok(len) } else { Err("a part is missing".into()) }))
-    }
-
-    pub(crate) fn received(&self) -> u64 {
-        self.fetch.progress(EPOCH).received
     }
 }
 
@@ -88,26 +86,36 @@ impl<S: Stack> Program<S> for Download {
 }
 
 /// What became of a download.
-pub(crate) struct End {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct End {
     /// The file's length, or why it is not there; `None`: nothing came of it in a virtual hour.
-    pub(crate) outcome: Option<Result<u64, String>>,
-    pub(crate) at: Instant,
-    pub(crate) received: u64,
+    pub outcome: Option<Result<u64, String>>,
+    /// When it ended.
+    pub at: Instant,
+    /// Bytes received, those fetched twice included.
+    pub received: u64,
 }
 
-/// Downloads the scenario's file in a mill.
-pub(crate) fn run<const N: usize>(
-    mill: &mut Mill<N>,
-    scenario: &Scenario,
-    connections: usize,
-    options: Options<'static>,
-) -> End {
-    let mut download = Download::new(scenario, mill.server_address(), connections, options);
-    let limit = EPOCH + Duration::from_hours(1);
-    while download.outcome().is_none() && mill.now() < limit {
-        if mill.step(&mut download).expect("no host is stuck").is_none() {
-            break;
+impl<const N: usize> Mill<N> {
+    /// Downloads `scenario`'s file, byte by byte checked, over so many connections. Usually it is the mill's own
+    /// scenario; another one's file is not found.
+    ///
+    /// # Errors
+    /// [`Error::Livelock`].
+    pub fn download(
+        &mut self,
+        scenario: &Scenario,
+        connections: usize,
+        options: Options<'static>,
+    ) -> Result<End, Error> {
+        let mut download = Download::new(scenario, self.server_address(), connections, options);
+        let limit = EPOCH + Duration::from_hours(1);
+        while download.outcome().is_none() && self.now() < limit {
+            if self.step(&mut download)?.is_none() {
+                break;
+            }
         }
+        let received = download.fetch.progress(self.now()).received;
+        Ok(End { outcome: download.outcome(), at: self.now(), received })
     }
-    End { outcome: download.outcome(), at: mill.now(), received: download.received() }
 }
