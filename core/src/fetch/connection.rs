@@ -311,7 +311,7 @@ impl<const HEAD: usize> Connection<HEAD> {
         let mut budget = POLL_BYTES;
         loop {
             let allowed = match cx.shared.engine.pace.allows(cx.now) {
-                Ok(allowed) if budget > 0 => {
+                Ok(allowed) if budget > 0 && cx.shared.engine.received < cx.shared.engine.turn_end => {
                     usize::try_from(allowed).unwrap_or(usize::MAX).min(cx.shared.scratch.len())
                 }
                 Ok(_) => {
