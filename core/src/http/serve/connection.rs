@@ -326,24 +326,23 @@ impl<F, const HEAD: usize> Connection<F, HEAD> {
         let Shared { content, scratch, limits, .. } = &mut *cx.shared;
         let head = self.output.rest();
         let State::Answer { body, sent, .. } = &mut self.state else { return Ok(()) };
-        let taken = match body {
-            Some(body)
-                if let Ok(left) = usize::try_from(body.end - body.at)
-                    && self.pace.allows(cx.now).is_ok_and(|allowed| allowed >= left as u64)
-                    && let Some(room) = scratch.as_mut().get_mut(..head.len().saturating_add(left)) =>
-            {
-                let (front, back) = room.split_at_mut(head.len());
-                front.copy_from_slice(head);
-                let read = content.read(&mut body.file, body.at, back)?;
-                let len = head.len() + read.min(back.len());
-                let taken = cx.net.send(self.socket, &room[..len])?;
-                let of_body = taken.saturating_sub(head.len()) as u64;
-                body.at += of_body;
-                *sent += of_body;
-                self.pace.spend(cx.now, of_body);
-                taken
-            }
-            _ => cx.net.send(self.socket, head)?,
+        let taken = if let Some(body) = body
+            && let Ok(left) = usize::try_from(body.end - body.at)
+            && self.pace.allows(cx.now).is_ok_and(|allowed| allowed >= left as u64)
+            && let Some(room) = scratch.as_mut().get_mut(..head.len().saturating_add(left))
+        {
+            let (front, back) = room.split_at_mut(head.len());
+            front.copy_from_slice(head);
+            let read = content.read(&mut body.file, body.at, back)?;
+            let len = head.len() + read.min(back.len());
+            let taken = cx.net.send(self.socket, &room[..len])?;
+            let of_body = taken.saturating_sub(head.len()) as u64;
+            body.at += of_body;
+            *sent += of_body;
+            self.pace.spend(cx.now, of_body);
+            taken
+        } else {
+            cx.net.send(self.socket, head)?
         };
         self.output.start += taken.min(head.len());
         self.deadline = cx.now + limits.stall;
