@@ -5,6 +5,38 @@
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`serve`] | a folder, served over HTTP |
+//!
+//! A folder served, and a file of it downloaded, both over the system's sockets:
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicBool, Ordering::Relaxed}};
+//! use tidemill_host::download::{self, Event, Observer, Target, download};
+//! use tidemill_host::serve::{self, Server};
+//!
+//! struct Quiet;
+//! impl Observer for Quiet {
+//!     fn observe(&mut self, _: &Event<'_>) {}
+//! }
+//!
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("tide.txt"), "high water")?;
+//! let mut server = Server::bind(&serve::Options::new(folder.path(), "127.0.0.1:0".parse()?), |_| ())?;
+//! let (address, waker, stop) = (server.local_addr(), server.waker(), Arc::new(AtomicBool::new(false)));
+//! let thread = std::thread::spawn({
+//!     let stop = stop.clone();
+//!     move || server.run(&stop)
+//! });
+//!
+//! let copy = folder.path().join("copy.txt");
+//! let options = download::Options::new(&format!("http://{address}/tide.txt"), Target::File(copy.clone()));
+//! assert_eq!(download(&options, &mut Quiet)?.bytes, 10);
+//! assert_eq!(std::fs::read(copy)?, b"high water");
+//!
+//! stop.store(true, Relaxed);
+//! waker.wake();
+//! thread.join().unwrap()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod download;
 pub mod net;

@@ -16,6 +16,24 @@
 //! | [`check`] | seed sweeps |
 //! | [`trace`] | what happened, as a hash, and where two runs part |
 //!
+//! A download through a bad link, twice: the same seed, so the same time and the same hash over all events.
+//!
+//! ```
+//! use tidemill_core::fetch::Options;
+//! use tidemill_sim::mill::{Mill, Scenario};
+//!
+//! let scenario: Scenario = "sim://mill/64KiB?rtt=40ms&loss=2%&seed=7".parse()?;
+//! let run = || {
+//!     let mut mill = Mill::<40>::new(&scenario);
+//!     let outcome = mill.download(&scenario, 4, Options::default()).unwrap().outcome;
+//!     (outcome, mill.now(), mill.hash())
+//! };
+//! let first = run();
+//! assert_eq!(first.0, Some(Ok(65_536)));
+//! assert_eq!(run(), first);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`World`]: world::World
 
 pub mod check;
