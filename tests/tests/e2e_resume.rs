@@ -23,7 +23,7 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
     let mut random = Random::new(1);
     // In steps of this: each segment may end within one.
     let step = 16 << 10;
-    let (mut before, mut saved, mut far_behind) = (0, 0, 0);
+    let (mut before, mut saved) = (0, 0);
     for kill in 0..=20 {
         let run = if kill < 20 {
             // 20 times half a second at 64 MiB/s are 640 MiB.
@@ -39,9 +39,7 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
         assert!(resumed + 256 * 1024 >= saved, "kill {kill}: what was saved stays saved");
         saved = resumed;
         let again = before.max(resumed) - resumed;
-        // A kill in the middle of a save leaves the record before it.
-        assert!(again <= 2 * GRANULARITY + 64 * step, "kill {kill}: {again} bytes of {before} are fetched again");
-        far_behind += u32::from(again > GRANULARITY + 64 * step);
+        assert!(again <= GRANULARITY + 64 * step, "kill {kill}: {again} bytes of {before} are fetched again");
         if kill < 20 {
             assert!(!tidemill.path("f").exists());
             before = content.bytes_in(&tidemill.path("f.part"), step);
@@ -49,7 +47,6 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
             run.succeeded();
         }
     }
-    assert!(far_behind <= 2, "{far_behind} of 20 kills cost more than {GRANULARITY} bytes");
     assert!(saved > content.len / 4, "only {saved} bytes had come when it was last killed");
     content.assert_in(&tidemill.path("f"));
     assert_eq!(tidemill.files(), ["f"]);

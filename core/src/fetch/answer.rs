@@ -74,18 +74,23 @@ fn part<K: Sink, const N: usize>(engine: &mut Engine<'_, K, N>, asked: &Asked, h
         engine.sources[asked.source].ranges = Some(false);
         return Err(Trouble::Drop);
     };
-    let validator = validator(head);
-    if differs(engine, asked, Some(total), validator.as_ref()) {
+    let version = Version::of(head);
+    if differs(engine, asked, Some(total), version.validator.as_ref()) {
         return changed(engine, asked);
     }
-    let primary = engine.sources.first().and_then(|source| source.validator.clone());
     let source = &mut engine.sources[asked.source];
-    if engine.resumed && asked.source > 0 && !agree(primary.as_ref(), validator.as_ref()) {
-        return Err(Trouble::Source(Failure::Mirror));
+    if source.validator.is_none() && source.ranges != Some(true) {
+        match &engine.version {
+            Some(first) if !first.agrees(&version) && !engine.options.trust_mirrors => {
+                return Err(Trouble::Source(Failure::Mirror));
+            }
+            Some(_) => {}
+            None => engine.version = Some(version.clone()),
+        }
     }
     source.ranges = Some(true);
     if source.validator.is_none() {
-        source.validator = validator;
+        source.validator = version.validator;
     }
     if engine.total.is_none() {
         engine.learn_total(total);
@@ -103,7 +108,7 @@ fn whole<K: Sink, const N: usize>(
     head: &Head<'_>,
     now: Instant,
 ) -> Verdict<K> {
-    let (total, validator) = (head.content_length(), validator(head));
+    let (total, validator) = (head.content_length(), Version::of(head).validator);
     if differs(engine, asked, total, validator.as_ref()) {
         return changed(engine, asked);
     }
@@ -156,15 +161,40 @@ fn changed<K: Sink, const N: usize>(engine: &mut Engine<'_, K, N>, asked: &Asked
     Err(Trouble::Drop)
 }
 
-fn validator(head: &Head<'_>) -> Option<Validator> {
-    let text = |name| core::str::from_utf8(head.header(name)?).ok().and_then(|text| String::try_from(text).ok());
-    if let Some(tag) = text("etag") {
-        return Some(Validator::Etag(tag));
+/// What an answer says about which version of the file it carries.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    validator: Option<Validator>,
+    /// Unix seconds.
+    modified: Option<u64>,
+}
+
+impl Version {
+    fn of(head: &Head<'_>) -> Self {
+        let text = |name| core::str::from_utf8(head.header(name)?).ok().and_then(|text| String::try_from(text).ok());
+        let modified = head.header("last-modified").and_then(date::parse);
+        let dated = || {
+            let sent = head.header("date").and_then(date::parse);
+            let strong = sent.zip(modified).is_some_and(|(sent, modified)| sent >= modified.saturating_add(STRONG_AGE));
+            modified.and(text("last-modified")).map(|date| Validator::Modified { date, strong })
+        };
+        Self { validator: text("etag").map(Validator::Etag).or_else(dated), modified }
     }
-    let date = text("last-modified")?;
-    let modified = date::parse(date.as_bytes())?;
-    let sent = head.header("date").and_then(date::parse);
-    Some(Validator::Modified { date, strong: sent.is_some_and(|sent| sent >= modified.saturating_add(STRONG_AGE)) })
+
+    /// The version that a saved state is of.
+    pub(super) fn saved(validator: &Validator) -> Self {
+        let modified = match validator {
+            Validator::Modified { date, .. } => date::parse(date.as_bytes()),
+            Validator::Etag(_) => None,
+        };
+        Self { validator: Some(validator.clone()), modified }
+    }
+
+    /// Whether two servers seem to have the same version. Mirrors make their own tags, but mostly keep the date.
+    fn agrees(&self, other: &Self) -> bool {
+        agree(self.validator.as_ref(), other.validator.as_ref())
+            || self.modified.is_some() && self.modified == other.modified
+    }
 }
 
 /// RFC 9110, 10.2.3: seconds, or a date, which is measured against the answer's own.

@@ -1,5 +1,6 @@
 //! What the connections of a download share: the plan, and the one place where it changes.
 
+use super::answer::Version;
 use super::segments::Segments;
 use super::source::Source;
 use super::state::State;
@@ -30,8 +31,10 @@ pub(super) struct Engine<'h, K: Sink, const SOURCES: usize> {
     /// In single mode, how far any stream of this version has come: only what is beyond is progress.
     furthest: u64,
     pub(super) changes: u8,
-    /// The first validator came from a saved state: mirrors must show the same one.
+    /// Begun by an earlier run.
     pub(super) resumed: bool,
+    /// What the first answer said, or the saved state: what mirrors must agree with.
+    pub(super) version: Option<Version>,
     pub(super) received: u64,
     /// When so much has been received, this turn ends.
     pub(super) turn_end: u64,
@@ -66,6 +69,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             furthest: 0,
             changes: 0,
             resumed: false,
+            version: None,
             received: 0,
             turn_end: 0,
             outcome: None,
@@ -75,6 +79,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             engine.total = Some(state.total);
             engine.segments = Segments::of(state.missing.iter().cloned());
             engine.resumed = true;
+            engine.version = Some(Version::saved(&state.validator));
             if let Some(source) = engine.sources.first_mut() {
                 source.validator = Some(state.validator);
             }
@@ -180,8 +185,10 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
         self.written = 0;
         self.furthest = 0;
         self.resumed = false;
+        self.version = None;
         for source in &mut self.sources {
             source.validator = None;
+            source.ranges = None;
         }
         self.segments = Segments::whole(UNKNOWN_END);
         if let Err(error) = self.sink.restart() {

@@ -92,6 +92,9 @@ pub struct Options<'h> {
     pub rate: Option<NonZeroU64>,
     /// A file is not split at first into parts shorter than this, bytes.
     pub split_min: u64,
+    /// A mirror is used only if it shows the same `ETag` or the same `Last-Modified` as the first source. True: the same
+    /// length is enough, because the caller verifies the whole.
+    pub trust_mirrors: bool,
     /// More request headers, at most [`HEADERS_MAX`].
     pub headers: &'h [(&'h str, &'h [u8])],
     /// Seeds the jitter of pauses.
@@ -107,6 +110,7 @@ impl Default for Options<'_> {
             idle_timeout: Duration::from_secs(30),
             rate: None,
             split_min: 1 << 20,
+            trust_mirrors: false,
             headers: &[],
             seed: 0,
         }
@@ -148,7 +152,7 @@ pub enum Failure<E> {
     Scheme,
     /// The file changes again and again.
     Changing,
-    /// A mirror's file is another one, or cannot be shown to be the same.
+    /// A mirror's file is another one, or nothing shows that it is the same (see [`Options::trust_mirrors`]).
     Mirror,
     /// The bytes could not be stored.
     Sink(E),
@@ -194,7 +198,7 @@ impl core::fmt::Display for Failure<()> {
             Self::Location => f.write_str("a redirect leads nowhere"),
             Self::Scheme => f.write_str("a redirect leads to an unsupported scheme"),
             Self::Changing => f.write_str("the file keeps changing on the server"),
-            Self::Mirror => f.write_str("the mirror's file is not the same"),
+            Self::Mirror => f.write_str("nothing shows that the mirror has the same file"),
             Self::Sink(()) => f.write_str("the bytes could not be stored"),
         }
     }

@@ -608,6 +608,34 @@ fn a_mirror_with_another_file_is_left_out() {
     assert_eq!(events(&mut fetch), [Event::SourceFailed { source: 1, reason: Failure::Mirror }]);
 }
 
+/// Whether a mirror that answers with these fields, beside a first source that answers with `first`, is used.
+fn mirror_is_used(first: &'static str, mirror: &'static str, trust_mirrors: bool) -> bool {
+    let data = file(4_000_000, 0);
+    let served = data.clone();
+    let mut net = ScriptNet::new(move |ask| {
+        let fields = if ask.field("host") == Some("192.0.2.2") { mirror } else { first };
+        ranged(&ask, &served, fields)
+    });
+    let slots = (0..4).map(|_| Slot::EMPTY).collect();
+    let sources = ["http://192.0.2.1/f", "http://192.0.2.2/f"].map(|url| Source::new(url).unwrap());
+    let options = Options { split_min: 1000, trust_mirrors, ..Options::default() };
+    let mut fetch: TestFetch = Fetch::new(options, sources, Memory::default(), slots, None);
+    run(&mut fetch, &mut net);
+    assert_whole(&mut fetch, &data);
+    !events(&mut fetch).contains(&Event::SourceFailed { source: 1, reason: Failure::Mirror })
+}
+
+#[test]
+fn a_mirror_must_show_that_its_file_is_the_same() {
+    const DATED: &str = "ETag: \"v1\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    const SAME_DATE: &str = "ETag: \"mine\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    assert!(mirror_is_used(ETAG, ETAG, false));
+    assert!(mirror_is_used(DATED, SAME_DATE, false), "mirrors make tags of their own");
+    assert!(!mirror_is_used(ETAG, "ETag: \"mine\"\r\n", false), "the same length is not enough");
+    assert!(!mirror_is_used("", "", false), "nothing is said");
+    assert!(mirror_is_used(ETAG, "ETag: \"mine\"\r\n", true), "unless the sum of the whole is checked");
+}
+
 #[test]
 fn a_rate_limit_is_kept_over_all_connections() {
     let data = file(1_000_000, 0);

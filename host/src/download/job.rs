@@ -153,6 +153,7 @@ impl<'o, N: Names> Job<'o, N> {
             idle_timeout: timeout,
             rate: options.rate.and_then(NonZeroU64::new),
             headers: fields,
+            trust_mirrors: options.checksum.is_some(),
             seed: options.seed,
             ..defaults
         };

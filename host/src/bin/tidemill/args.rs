@@ -56,7 +56,8 @@ Examples:
   tidemill get 'sim://mill/16MiB?rtt=40ms&loss=1%&rate=50mbps&seed=7' -n 4 -o out.bin
       through a simulated network: no network needed, same engine, same result every time")]
 pub(crate) struct Get {
-    /// The file's URL (http: or sim:), then mirrors that serve the same file
+    /// The file's URL (http: or sim:), then mirrors, which must show the same ETag or Last-Modified, unless there is
+    /// a --checksum
     #[arg(value_name = "URL", required = true)]
     pub(crate) urls: Vec<String>,
 
