@@ -120,7 +120,7 @@ fn no_path_leads_out_of_the_folder() {
     fs::write(www.join("inside/f"), "no secret").unwrap();
     symlink("../secret", www.join("link")).unwrap();
     symlink("..", www.join("up")).unwrap();
-    symlink("/", www.join("root")).unwrap();
+    symlink("/", www.join("top")).unwrap();
     symlink("inside/f", www.join("good")).unwrap();
     for target in [
         "/../secret",
@@ -139,7 +139,7 @@ fn no_path_leads_out_of_the_folder() {
         "/link",
         "/link%00",
         "/up/secret",
-        "/root/etc/passwd",
+        "/top/etc/passwd",
         "//etc/passwd",
         "/%2fetc/passwd",
         "../secret",
