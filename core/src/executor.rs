@@ -36,7 +36,7 @@
 
 use crate::net::{Stack, Token};
 use crate::pool::{Slot, TaskPool};
-use crate::task::{Context, Task};
+use crate::task::{Context, Task, Wake};
 use crate::time::{Duration, Instant};
 
 /// When a task is polled again that would wait, but named nothing to wait for.
@@ -123,7 +123,19 @@ where
         if waits.wake_all {
             self.pool.wake_all();
         }
+        for Token(woken) in waits.woken() {
+            self.pool.wake(woken);
+        }
         waits.end_turn
+    }
+}
+
+impl<T, B, O, E> Wake for Executor<T, B, O, E>
+where
+    B: AsRef<[Slot<T, O, E>]> + AsMut<[Slot<T, O, E>]>,
+{
+    fn wake(&mut self, token: Token) {
+        self.pool.wake(token.0);
     }
 }
 
@@ -267,6 +279,61 @@ mod tests {
             assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut log), Some(EPOCH));
         }
         assert_eq!(log, [0, 1, 2, 0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_task_wakes_its_siblings_by_name_however_many() {
+        /// The first wakes all others, each of which waits for nothing else.
+        struct Ring(bool);
+        impl Task<NoNetwork, Vec<Token>> for Ring {
+            type Output = ();
+            type Error = ();
+            fn poll(&mut self, cx: &mut Context<'_, NoNetwork, Vec<Token>>) -> nb::Result<(), ()> {
+                if self.0 {
+                    return Ok(());
+                }
+                if cx.now > EPOCH {
+                    for token in cx.shared.clone() {
+                        cx.wake(token);
+                        cx.wake(token);
+                    }
+                    return Ok(());
+                }
+                self.0 = !cx.shared.is_empty();
+                let token = cx.token();
+                cx.shared.push(token);
+                if self.0 {
+                    cx.wait_for_wake();
+                } else {
+                    cx.wait_until(EPOCH + TICK);
+                }
+                Err(nb::Error::WouldBlock)
+            }
+        }
+        for siblings in 1..8 {
+            let mut executor = Executor::new([const { Slot::EMPTY }; 8]);
+            for _ in 0..=siblings {
+                executor.pool.spawn(Ring(false)).unwrap();
+            }
+            let mut tokens = Vec::new();
+            assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut tokens), Some(EPOCH + TICK));
+            assert_eq!(executor.pool.live(), siblings + 1);
+            assert_eq!(executor.turn(EPOCH + TICK, &mut NoNetwork, &mut tokens), None);
+            assert_eq!(executor.pool.live(), 0, "{siblings}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_woken_from_outside() {
+        let mut executor = executor::<1>();
+        let mut log = Vec::new();
+        let id = executor.pool.submit(steps(&[10])).unwrap();
+        executor.turn(EPOCH, &mut NoNetwork, &mut log);
+        executor.wake(Token(0));
+        executor.wake(Token(1));
+        executor.turn(EPOCH, &mut NoNetwork, &mut log);
+        executor.turn(Instant::from_ticks(10), &mut NoNetwork, &mut log);
+        assert_eq!(executor.pool.result(id), Ok(3));
     }
 
     #[derive(Clone, Debug)]

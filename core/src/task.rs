@@ -48,6 +48,13 @@ pub trait Task<S, X = ()> {
     fn poll(&mut self, cx: &mut Context<'_, S, X>) -> nb::Result<Self::Output, Self::Error>;
 }
 
+/// Something through which the task behind a token gets polled again.
+pub trait Wake {
+    /// Has the task polled in this turn or the next. A token of a task that has ended wakes nobody, or wrongly wakes
+    /// whoever has its slot now, which every task must expect anyway.
+    fn wake(&mut self, token: Token);
+}
+
 /// What a task sees of its world during one poll.
 pub struct Context<'a, S, X = ()> {
     /// The time of this turn.
@@ -67,6 +74,16 @@ pub(crate) struct Waits {
     pub(crate) named: bool,
     pub(crate) wake_all: bool,
     pub(crate) end_turn: bool,
+    woken: [Option<Token>; WAKES],
+}
+
+/// How many siblings one poll can wake by name; beyond, all are woken.
+const WAKES: usize = 4;
+
+impl Waits {
+    pub(crate) fn woken(self) -> impl Iterator<Item = Token> {
+        self.woken.into_iter().flatten()
+    }
 }
 
 impl<'a, S, X> Context<'a, S, X> {
@@ -84,7 +101,7 @@ impl<'a, S, X> Context<'a, S, X> {
         self.waits.deadline = Some(self.waits.deadline.map_or(deadline, |d| d.min(deadline)));
     }
 
-    /// Poll again only when a sibling calls [`Context::wake_all`], or for another wait named beside this one.
+    /// Poll again only when somebody wakes this task (see [`Wake`], [`Context::wake_all`]), or for another wait named beside this one.
     pub fn wait_for_wake(&mut self) {
         self.waits.named = true;
     }
@@ -98,6 +115,21 @@ impl<'a, S, X> Context<'a, S, X> {
     /// Polls every task of this pool in this turn: something they share has changed. O(tasks).
     pub fn wake_all(&mut self) {
         self.waits.wake_all = true;
+    }
+
+    /// What names this task to whoever will [`wake`](Wake::wake) it.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+}
+
+/// Wakes siblings: tasks of the same pool. O(1); more than four different ones in one poll wake all.
+impl<S, X> Wake for Context<'_, S, X> {
+    fn wake(&mut self, token: Token) {
+        match self.waits.woken.iter_mut().find(|slot| slot.is_none_or(|woken| woken == token)) {
+            Some(slot) => *slot = Some(token),
+            None => self.waits.wake_all = true,
+        }
     }
 }
 
