@@ -13,6 +13,7 @@
 //! | [`random`] | keyed draws: randomness as a pure function |
 //! | [`task`] | the `nb`-style `Task` and what it may wait for |
 //! | [`pool`] | slots for tasks and their results, generational ids |
+//! | [`timer`] | the timer wheel: one-shot and periodic timers in constant time |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
@@ -26,10 +27,12 @@ extern crate std;
 pub mod executor;
 pub mod fetch;
 pub mod http;
+mod list;
 pub mod net;
 mod pace;
 pub mod pool;
 pub mod random;
 pub mod task;
 pub mod time;
+pub mod timer;
 pub mod url;

@@ -1,0 +1,154 @@
+//! Lists threaded through slots that are there already: no memory of their own but one index each.
+//!
+//! A [`Node`] stands in every slot and is in at most one list at a time, so pool and timer wheel can move a slot from
+//! list to list in O(1), and take it out of the middle of one. A list is a ring without its closing link: the first
+//! node's `prev` is the last node, the last node's `next` is [`NONE`].
+//!
+//! An index that has no node is ignored rather than trusted, so nothing here can panic.
+
+use crate::time::Instant;
+
+/// The index of no slot.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// What a slot needs to be in a list, and in the wheel: 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    // In halves, so that a slot is aligned to four bytes and a 32-bit target pads nothing.
+    high: u32,
+    low: u32,
+    next: u32,
+    prev: u32,
+}
+
+impl Node {
+    pub(crate) const EMPTY: Self = Self { high: 0, low: 0, next: NONE, prev: NONE };
+
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::from_ticks(u64::from(self.high) << 32 | u64::from(self.low))
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        self.high = (deadline.as_ticks() >> 32) as u32;
+        self.low = deadline.as_ticks() as u32;
+    }
+
+    pub(crate) fn next(&self) -> u32 {
+        self.next
+    }
+}
+
+/// Slots that have a node each.
+pub(crate) trait Nodes {
+    fn node(&mut self, index: u32) -> Option<&mut Node>;
+}
+
+/// First in, first out, with removal from anywhere. Everything is O(1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    first: u32,
+}
+
+impl List {
+    pub(crate) const EMPTY: Self = Self { first: NONE };
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.first == NONE
+    }
+
+    pub(crate) fn first(self) -> u32 {
+        self.first
+    }
+
+    /// Appends a node that is in no list.
+    pub(crate) fn push<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
+        let last = if let Some(first) = nodes.node(self.first) {
+            core::mem::replace(&mut first.prev, index)
+        } else {
+            self.first = index;
+            index
+        };
+        if last != index
+            && let Some(last) = nodes.node(last)
+        {
+            last.next = index;
+        }
+        if let Some(node) = nodes.node(index) {
+            node.next = NONE;
+            node.prev = last;
+        }
+    }
+
+    /// Takes out a node that is in this list.
+    pub(crate) fn remove<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
+        let Some(&mut Node { next, prev, .. }) = nodes.node(index) else { return };
+        if self.first == index {
+            self.first = next;
+        } else if let Some(before) = nodes.node(prev) {
+            before.next = next;
+        }
+        let after = if next == NONE { self.first } else { next };
+        if let Some(after) = nodes.node(after) {
+            after.prev = prev;
+        }
+    }
+
+    /// Takes out the first node.
+    pub(crate) fn pop<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> Option<u32> {
+        let index = self.first;
+        let &mut Node { next, prev, .. } = nodes.node(index)?;
+        self.first = next;
+        if let Some(after) = nodes.node(next) {
+            after.prev = prev;
+        }
+        Some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+    use std::vec::Vec;
+
+    impl Nodes for [Node] {
+        fn node(&mut self, index: u32) -> Option<&mut Node> {
+            self.get_mut(index as usize)
+        }
+    }
+
+    fn forward(list: List, nodes: &[Node]) -> Vec<u32> {
+        core::iter::successors(Some(list.first), |&index| Some(nodes.get(index as usize)?.next))
+            .take_while(|&index| index != NONE)
+            .collect()
+    }
+
+    proptest! {
+        /// Two lists over the same nodes against two deques.
+        #[test]
+        fn lists_agree_with_deques(ops in proptest::collection::vec((0..3u8, 0..2usize, 0..8u32), 0..200)) {
+            let mut nodes = [Node::EMPTY; 8];
+            let mut lists = [List::EMPTY; 2];
+            let mut model = [VecDeque::new(), VecDeque::new()];
+            for (op, which, index) in ops {
+                match op {
+                    0 if !model.iter().flatten().any(|&held| held == index) => {
+                        lists[which].push(&mut nodes[..], index);
+                        model[which].push_back(index);
+                    }
+                    1 if model[which].contains(&index) => {
+                        lists[which].remove(&mut nodes[..], index);
+                        model[which].retain(|&held| held != index);
+                    }
+                    2 => prop_assert_eq!(lists[which].pop(&mut nodes[..]), model[which].pop_front()),
+                    _ => {}
+                }
+                for which in 0..2 {
+                    prop_assert_eq!(forward(lists[which], &nodes), Vec::from(model[which].clone()));
+                    prop_assert_eq!(lists[which].is_empty(), model[which].is_empty());
+                }
+            }
+        }
+    }
+}

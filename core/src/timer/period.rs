@@ -1,0 +1,67 @@
+//! How often a timer repeats, in four bytes.
+
+use crate::time::Duration;
+use core::num::NonZeroU32;
+
+/// `ONCE`, or a span in microseconds, milliseconds or seconds, and whether missed periods are replayed: count << 3 |
+/// replay << 2 | unit. Not zero, so that a free slot costs no more than this.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Period(NonZeroU32);
+
+/// Microseconds in a unit.
+const UNITS: [u64; 3] = [1, 1_000, 1_000_000];
+
+impl Period {
+    pub(super) const ONCE: Self = Self(NonZeroU32::MAX);
+
+    /// `None`: the span is zero, or needs more than 29 bits in every unit that divides it.
+    pub(super) fn new(span: Duration, replay: bool) -> Option<Self> {
+        let ticks = span.as_ticks();
+        UNITS.iter().zip(0u32..).find_map(|(&unit, tag)| {
+            let count = ticks / unit;
+            let fits = count * unit == ticks && count < 1 << 29;
+            NonZeroU32::new(if fits { (count as u32) << 3 } else { 0 })
+                .map(|count| Self(count | u32::from(replay) << 2 | tag))
+        })
+    }
+
+    /// `None`: this repeats never.
+    pub(super) fn span(self) -> Option<Duration> {
+        let unit = UNITS.get((self.0.get() & 3) as usize)?;
+        Some(Duration::from_ticks(u64::from(self.0.get() >> 3) * unit))
+    }
+
+    pub(super) fn replays(self) -> bool {
+        self.0.get() & 4 != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_people_ask_for_is_kept_exactly() {
+        let minute = 60_000_000;
+        for ticks in [1, 37, 999_999, 1_000_000, minute, 60 * minute, 24 * 60 * minute, 365 * 24 * 60 * minute] {
+            for replay in [false, true] {
+                let period = Period::new(Duration::from_ticks(ticks), replay).unwrap();
+                assert_eq!(period.span(), Some(Duration::from_ticks(ticks)));
+                assert_eq!(period.replays(), replay);
+            }
+        }
+        assert_eq!(Period::ONCE.span(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_period_is_kept_exactly_or_refused(ticks: u64, shift in 0..64u32) {
+            let span = Duration::from_ticks(ticks >> shift);
+            match Period::new(span, false) {
+                Some(period) => prop_assert_eq!(period.span(), Some(span)),
+                None => prop_assert!(ticks >> shift == 0 || ticks >> shift >= 1 << 29),
+            }
+        }
+    }
+}
