@@ -35,7 +35,7 @@
 //! ```
 
 use crate::net::{Stack, Token};
-use crate::pool::{Slot, TaskPool};
+use crate::pool::{Callback, Callbacks, Slot, TaskPool};
 use crate::task::{Context, Task, Wake};
 use crate::time::{Duration, Instant};
 
@@ -53,22 +53,51 @@ pub trait Program<S> {
 }
 
 /// A pool and the loop that polls it. `B` holds the slots; see [`TaskPool`].
-pub struct Executor<T, B, O = (), E = ()> {
+#[derive(Debug)]
+pub struct Executor<T, B, O = (), E = (), C = ()> {
     /// The tasks.
-    pub pool: TaskPool<T, B, O, E>,
+    pub pool: TaskPool<T, B, O, E, C>,
+    counts: Counts,
 }
 
-impl<T, B, O, E> Executor<T, B, O, E>
+/// What an executor has done since it was made. The counts wrap; take differences.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Turns.
+    pub turns: u32,
+    /// Turns that ended with tasks still ready: the budget was too small for the work.
+    pub cut_short: u32,
+    /// Polls of tasks.
+    pub polls: u32,
+    /// Wake-ups: by siblings, from outside, by the network.
+    pub wakes: u32,
+    /// Deadlines that came.
+    pub expiries: u32,
+}
+
+impl<T, B, O, E, C> Executor<T, B, O, E, C>
 where
-    B: AsRef<[Slot<T, O, E>]> + AsMut<[Slot<T, O, E>]>,
+    B: AsRef<[Slot<T, O, E, C>]> + AsMut<[Slot<T, O, E, C>]>,
+    C: Callbacks,
 {
     /// An executor over these slots. O(N).
     pub fn new(slots: B) -> Self {
-        Self { pool: TaskPool::new(slots) }
+        Self::over(TaskPool::new(slots))
+    }
+
+    /// An executor of a pool that was made already, as with a limit on its workers.
+    pub fn over(pool: TaskPool<T, B, O, E, C>) -> Self {
+        Self { pool, counts: Counts::default() }
+    }
+
+    /// What it has done; how many tasks lived at once says [`TaskPool::live_max`].
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Has every task polled in the next turn: something they share was changed from outside. O(N).
     pub fn wake_all(&mut self) {
+        self.counts.wakes = self.counts.wakes.wrapping_add(1);
         self.pool.wake_all();
     }
 
@@ -79,25 +108,31 @@ where
     where
         S: Stack,
         T: Task<S, X, Output = O, Error = E>,
+        C::Callback: Callback<O, E, X>,
     {
-        self.pool.expire(now);
+        self.counts.turns = self.counts.turns.wrapping_add(1);
+        self.counts.expiries = self.counts.expiries.wrapping_add(self.pool.expire(now));
         // Two polls for each live task and a few for new ones: enough to go on after a wake-up by a sibling, and
         // little enough that the network gets its turn.
         let mut budget = 2 * self.pool.live() + 8;
         loop {
-            while let Some(Token(index)) = net.next_ready() {
-                self.pool.wake(index);
+            self.pool.call_back(shared);
+            while let Some(token) = net.next_ready() {
+                self.wake(token);
             }
             if budget == 0 && self.pool.any_ready() {
+                self.counts.cut_short = self.counts.cut_short.wrapping_add(1);
                 return Some(now);
             }
             let Some(index) = self.pool.pop_ready() else { break };
             budget -= 1;
+            self.counts.polls = self.counts.polls.wrapping_add(1);
             if self.poll(index, now, net, shared) {
+                self.pool.call_back(shared);
                 return Some(now);
             }
         }
-        self.pool.first_deadline().map(|(deadline, _)| deadline)
+        self.pool.first_deadline()
     }
 
     /// Polls one task. True if it ends the turn.
@@ -121,21 +156,24 @@ where
             },
         }
         if waits.wake_all {
-            self.pool.wake_all();
+            self.wake_all();
         }
-        for Token(woken) in waits.woken() {
-            self.pool.wake(woken);
+        for token in waits.woken() {
+            self.wake(token);
         }
         waits.end_turn
     }
 }
 
-impl<T, B, O, E> Wake for Executor<T, B, O, E>
+/// Wakes a task from outside, between two turns. O(1).
+impl<T, B, O, E, C> Wake for Executor<T, B, O, E, C>
 where
-    B: AsRef<[Slot<T, O, E>]> + AsMut<[Slot<T, O, E>]>,
+    B: AsRef<[Slot<T, O, E, C>]> + AsMut<[Slot<T, O, E, C>]>,
+    C: Callbacks,
 {
-    fn wake(&mut self, token: Token) {
-        self.pool.wake(token.0);
+    fn wake(&mut self, Token(index): Token) {
+        self.counts.wakes = self.counts.wakes.wrapping_add(1);
+        self.pool.wake(index);
     }
 }
 
@@ -143,7 +181,7 @@ where
 mod tests {
     use super::*;
     use crate::net::NoNetwork;
-    use crate::pool::{Failure, Full, TaskId};
+    use crate::pool::{Failure, SubmitError, TaskId};
     use crate::time::EPOCH;
     use proptest::prelude::*;
     use std::vec::Vec;
@@ -199,7 +237,7 @@ mod tests {
         let mut executor = executor::<1>();
         let mut log = Vec::new();
         let first = executor.pool.submit(steps(&[])).unwrap();
-        let Err(Full(back)) = executor.pool.submit(steps(&[5])) else { panic!("took more than it holds") };
+        let Err(SubmitError::Full(back)) = executor.pool.submit(steps(&[5])) else { panic!("took more than it holds") };
         assert_eq!(executor.turn(EPOCH, &mut NoNetwork, &mut log), None);
         assert!(executor.pool.submit(steps(&[])).is_err(), "the result still holds the slot");
         assert_eq!(executor.pool.result(first), Err(nb::Error::Other(Failure::Failed(7))));

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`time`] | ticks of one microsecond: `Instant`, `Duration`, `Clock` |
 //! | [`random`] | keyed draws: randomness as a pure function |
+//! | [`future`] | the life of a future: one state machine for every pool |
 //! | [`task`] | the `nb`-style `Task` and what it may wait for |
 //! | [`pool`] | slots for tasks and their results, generational ids |
 //! | [`timer`] | the timer wheel: one-shot and periodic timers in constant time |
@@ -26,12 +27,14 @@ extern crate std;
 
 pub mod executor;
 pub mod fetch;
+pub mod future;
 pub mod http;
 mod list;
 pub mod net;
 mod pace;
 pub mod pool;
 pub mod random;
+mod sync;
 pub mod task;
 pub mod time;
 pub mod timer;

@@ -105,6 +105,35 @@ impl List {
     }
 }
 
+/// Last in, first out: for free slots. Everything is O(1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stack {
+    first: u32,
+}
+
+impl Stack {
+    pub(crate) const EMPTY: Self = Self { first: NONE };
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.first == NONE
+    }
+
+    /// Puts in a node that is in no list.
+    pub(crate) fn push<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
+        if let Some(node) = nodes.node(index) {
+            node.next = self.first;
+            self.first = index;
+        }
+    }
+
+    /// Takes out the node that was put in last.
+    pub(crate) fn pop<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> Option<u32> {
+        let index = self.first;
+        self.first = nodes.node(index)?.next;
+        Some(index)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

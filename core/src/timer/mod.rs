@@ -34,7 +34,7 @@
 mod period;
 mod wheel;
 
-use crate::list::{List, NONE, Node, Nodes};
+use crate::list::{NONE, Node, Nodes, Stack};
 use crate::time::{Duration, Instant};
 use core::marker::PhantomData;
 use period::Period;
@@ -132,7 +132,7 @@ pub struct Expired<T> {
 pub struct TimerWheel<T, B> {
     slots: B,
     wheel: Wheel,
-    free: List,
+    free: Stack,
     len: u32,
     slot: PhantomData<Slot<T>>,
 }
@@ -140,11 +140,13 @@ pub struct TimerWheel<T, B> {
 impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
     /// A wheel over these slots, whatever was in them. At most 2^32 - 1 are used. O(N).
     pub fn new(mut slots: B) -> Self {
-        let mut free = List::EMPTY;
+        let mut free = Stack::EMPTY;
         let all = slots.as_mut();
-        for index in 0..all.len().min(NONE as usize) {
-            all[index] = Slot::EMPTY;
-            free.push(all, index as u32);
+        for index in (0..all.len().min(NONE as usize) as u32).rev() {
+            if let Some(slot) = all.get_mut(index as usize) {
+                *slot = Slot::EMPTY;
+            }
+            free.push(all, index);
         }
         Self { slots, wheel: Wheel::new(), free, len: 0, slot: PhantomData }
     }
