@@ -4,8 +4,8 @@
 //! simulator. Time comes in as a value ([`time::Instant`]), what is due next goes out as a value, bytes move
 //! through [`net::Stack`], and whatever is not ready yet says [`nb::Error::WouldBlock`].
 //!
-//! Interrupts: nothing in this crate may be touched from one. An interrupt sets a flag or feeds a queue of the caller's,
-//! and the loop sees it in its next turn.
+//! Interrupts: an interrupt sets a flag of [`wake`], or feeds a [`queue::spsc`], and the loop sees it in its next turn.
+//! Nothing else in this crate may be touched from one, but where it says so.
 //!
 //! | module | what lives there |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | [`random`] | keyed draws: randomness as a pure function |
 //! | [`future`] | the life of a future: one state machine for every pool |
 //! | [`task`] | the `nb`-style `Task` and what it may wait for |
+//! | [`wake`] | flags that an interrupt or another core sets to have a task polled |
 //! | [`pool`] | slots for tasks and their results, generational ids |
 //! | [`timer`] | the timer wheel: one-shot and periodic timers in constant time |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
@@ -39,3 +40,4 @@ pub mod task;
 pub mod time;
 pub mod timer;
 pub mod url;
+pub mod wake;

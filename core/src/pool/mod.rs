@@ -53,6 +53,7 @@ pub use wait::{AsCompleted, ReturnWhen, Unfinished, Waited};
 
 use crate::future::State;
 use crate::list::{List, NONE, Stack};
+use crate::net::Token;
 use crate::time::Instant;
 use crate::timer::Wheel;
 use core::marker::PhantomData;
@@ -66,6 +67,13 @@ use slot::{Content, Meta, Place};
 pub struct TaskId {
     index: u32,
     generation: u32,
+}
+
+impl TaskId {
+    /// What names the task to whoever wakes it: see [`wake`](crate::wake).
+    pub fn token(self) -> Token {
+        Token(self.index)
+    }
 }
 
 /// Which pending task is begun first when a worker becomes free: the lower, as in Python's `sched`. It does not matter

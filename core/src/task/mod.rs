@@ -34,6 +34,17 @@
 //! }
 //! ```
 
+mod asynchronous;
+mod combine;
+mod function;
+#[cfg(test)]
+mod tests;
+
+pub use asynchronous::Async;
+pub use combine::{Deadline, DeadlineError, Either, Join, Select, join, select, with_deadline};
+pub use function::{Function, from_fn};
+
+use crate::executor::TICK;
 use crate::net::{Error, Handle, Interest, Stack, Token};
 use crate::time::Instant;
 
@@ -95,13 +106,26 @@ impl<'a, S, X> Context<'a, S, X> {
         self.waits
     }
 
+    /// Polls a part of a task. If it names nothing to wait for, the whole is polled on the next tick, whatever other
+    /// parts wait for.
+    fn poll_part<T: Task<S, X>>(&mut self, part: &mut T) -> nb::Result<T::Output, T::Error> {
+        let named = core::mem::replace(&mut self.waits.named, false);
+        let result = part.poll(self);
+        if matches!(result, Err(nb::Error::WouldBlock)) && !self.waits.named {
+            self.wait_until(self.now + TICK);
+        }
+        self.waits.named |= named;
+        result
+    }
+
     /// Poll again at `deadline`, or at an earlier one already named.
     pub fn wait_until(&mut self, deadline: Instant) {
         self.waits.named = true;
         self.waits.deadline = Some(self.waits.deadline.map_or(deadline, |d| d.min(deadline)));
     }
 
-    /// Poll again only when somebody wakes this task (see [`Wake`], [`Context::wake_all`]), or for another wait named beside this one.
+    /// Poll again only when somebody wakes this task (see [`Wake`], [`Context::wake_all`]), or for another wait named
+    /// beside this one.
     pub fn wait_for_wake(&mut self) {
         self.waits.named = true;
     }
