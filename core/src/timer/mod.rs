@@ -287,7 +287,7 @@ fn next(last: Instant, period: Duration, now: Instant) -> (u64, Option<Instant>)
     let (last, period) = (last.as_ticks(), period.as_ticks());
     let late = now.as_ticks().saturating_sub(last);
     // The division is slow on small targets, and hardly ever needed.
-    let missed = if late < period { 0 } else { late / period };
+    let missed = if late < period { 0 } else { late.checked_div(period).unwrap_or(0) };
     let next = missed.checked_add(1).and_then(|periods| last.checked_add(periods.checked_mul(period)?));
     (missed, next.map(Instant::from_ticks))
 }

@@ -18,7 +18,7 @@ impl Period {
     pub(super) fn new(span: Duration, replay: bool) -> Option<Self> {
         let ticks = span.as_ticks();
         UNITS.iter().zip(0u32..).find_map(|(&unit, tag)| {
-            let count = ticks / unit;
+            let count = ticks.checked_div(unit)?;
             let fits = count * unit == ticks && count < 1 << 29;
             NonZeroU32::new(if fits { (count as u32) << 3 } else { 0 })
                 .map(|count| Self(count | u32::from(replay) << 2 | tag))

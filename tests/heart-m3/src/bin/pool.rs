@@ -1,0 +1,10 @@
+//! The task pool and its executor, and nothing else.
+#![no_std]
+#![no_main]
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    loop {
+        heart_m3::pool();
+    }
+}

@@ -1,0 +1,32 @@
+//! No code: one symbol for each thing whose size matters, as large as that thing. `nm` reads them.
+//!
+//! A slot's overhead is what it takes beside its task: 16 bytes here.
+#![no_std]
+#![no_main]
+
+use core::mem::MaybeUninit;
+use heart_m3 as _;
+use tidemill_core::{pool, timer};
+
+type Payload = [u32; 4];
+
+macro_rules! sizes {
+    ($($name:ident: $what:ty;)*) => { $(
+        #[used]
+        #[unsafe(no_mangle)]
+        static mut $name: MaybeUninit<$what> = MaybeUninit::uninit();
+    )* };
+}
+
+sizes! {
+    RAM_TASK_SLOT: pool::Slot<Payload, u32, u32>;
+    RAM_TASK_POOL: pool::TaskPool<Payload, &'static mut [pool::Slot<Payload, u32, u32>], u32, u32>;
+    RAM_TIMER_SLOT: timer::Slot<Payload>;
+    RAM_TIMER_WHEEL: timer::TimerWheel<Payload, &'static mut [timer::Slot<Payload>]>;
+    RAM_PAYLOAD: Payload;
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    loop {}
+}

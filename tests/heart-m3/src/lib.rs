@@ -1,0 +1,76 @@
+//! What the small images are made of: one function for each module, that uses all of it that a firmware would.
+//!
+//! Everything goes through `black_box`, so that nothing is computed at compile time or left out.
+#![no_std]
+
+use core::hint::black_box;
+use tidemill_core::executor::Executor;
+use tidemill_core::net::NoNetwork;
+use tidemill_core::pool;
+use tidemill_core::task::{Context, Task};
+use tidemill_core::time::{Duration, Instant};
+use tidemill_core::timer::{self, Missed, TimerWheel};
+
+/// None of the images may be able to.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The time, wherever a firmware has it from.
+fn now() -> Instant {
+    Instant::from_ticks(black_box(7))
+}
+
+/// Waits for a time, over and over.
+pub struct Blink(u32);
+
+impl Task<NoNetwork> for Blink {
+    type Output = u32;
+    type Error = ();
+
+    fn poll(&mut self, cx: &mut Context<'_, NoNetwork>) -> nb::Result<u32, ()> {
+        self.0 = self.0.checked_sub(1).ok_or(nb::Error::Other(()))?;
+        if self.0 == 0 {
+            return Ok(1);
+        }
+        cx.wait_until(cx.now + Duration::from_ticks(500));
+        Err(nb::Error::WouldBlock)
+    }
+}
+
+/// Submit, turn, take the result, cancel.
+#[inline(never)]
+pub fn pool() {
+    let mut slots = [const { pool::Slot::EMPTY }; 8];
+    let slots: &mut [pool::Slot<Blink, u32>] = black_box(&mut slots);
+    let mut executor = Executor::new(slots);
+    while black_box(true) {
+        if let Ok(id) = executor.pool.submit(Blink(black_box(3))) {
+            black_box(executor.turn(now(), &mut NoNetwork, &mut ()));
+            if black_box(true) {
+                black_box(executor.pool.cancel(id));
+                black_box(executor.pool.abort(id));
+            }
+            let _ = black_box(executor.pool.result(id));
+        }
+    }
+}
+
+/// Start once and periodically, expire, cancel.
+#[inline(never)]
+pub fn timer() {
+    let mut slots = [const { timer::Slot::EMPTY }; 8];
+    let slots: &mut [timer::Slot<u32>] = black_box(&mut slots);
+    let mut wheel = TimerWheel::new(slots);
+    while black_box(true) {
+        let _ = black_box(wheel.start_periodic(now(), Duration::from_ticks(black_box(7)), Missed::Skip, 1));
+        if let Ok(id) = wheel.start(now(), black_box(2)) {
+            while let Some(expired) = wheel.expire(now()) {
+                black_box(expired);
+            }
+            black_box(wheel.next_deadline());
+            black_box(wheel.cancel(id));
+        }
+    }
+}

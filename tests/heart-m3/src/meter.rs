@@ -1,0 +1,96 @@
+//! The meter: instructions between two looks at a timer, exactly.
+//!
+//! QEMU is started with `-icount shift=6`: each instruction takes 64 ns of virtual time. The board's timer counts at
+//! 25 MHz, 40 ns, so a difference of its readings, rounded, is a number of instructions and nothing else. What reading
+//! it costs is measured at the start, and taken off.
+
+use core::hint::black_box;
+use core::sync::atomic::{Ordering, compiler_fence};
+use cortex_m_semihosting::hprintln;
+use heapless::Vec;
+
+const TIMER: *mut u32 = 0x4000_0000 as *mut u32;
+const TICK_NS: u32 = 40;
+const INSTRUCTION_NS: u32 = 64;
+
+/// All that was counted.
+pub struct Meter {
+    overhead: u32,
+    rows: Vec<Row, 200>,
+}
+
+struct Row {
+    what: &'static str,
+    whose: &'static str,
+    entries: usize,
+    count: Count,
+}
+
+/// Instructions of one kind of operation.
+#[derive(Clone, Copy, Default)]
+pub struct Count {
+    overhead: u32,
+    times: u32,
+    sum: u64,
+    worst: u32,
+}
+
+impl Meter {
+    pub fn new() -> Self {
+        // SAFETY: the first CMSDK timer of the board: reload value, then enable, without interrupt.
+        unsafe {
+            TIMER.add(2).write_volatile(u32::MAX);
+            TIMER.add(1).write_volatile(u32::MAX);
+            TIMER.write_volatile(1);
+        }
+        let mut empty = Count::default();
+        for i in 0..100_u32 {
+            empty.of(|| black_box(i));
+        }
+        Self { overhead: empty.worst, rows: Vec::new() }
+    }
+
+    pub fn count(&self) -> Count {
+        Count { overhead: self.overhead, ..Count::default() }
+    }
+
+    pub fn add(&mut self, what: &'static str, whose: &'static str, entries: usize, count: Count) {
+        let _ = self.rows.push(Row { what, whose, entries, count });
+    }
+
+    pub fn print(&self) {
+        for Row { what, whose, entries, count } in &self.rows {
+            let tenths = count.sum * 10 / u64::from(count.times.max(1));
+            hprintln!("{} {} {} {}.{} {}", what, whose, entries, tenths / 10, tenths % 10, count.worst);
+        }
+    }
+}
+
+impl Count {
+    /// Runs and counts it.
+    #[inline(always)]
+    pub fn of<R>(&mut self, operation: impl FnOnce() -> R) -> R {
+        let before = now();
+        compiler_fence(Ordering::SeqCst);
+        let result = black_box(operation());
+        compiler_fence(Ordering::SeqCst);
+        let after = now();
+        let ns = before.wrapping_sub(after) * TICK_NS;
+        self.add(((ns + INSTRUCTION_NS / 2) / INSTRUCTION_NS).saturating_sub(self.overhead));
+        result
+    }
+
+    #[inline(never)]
+    fn add(&mut self, instructions: u32) {
+        self.times += 1;
+        self.sum += u64::from(instructions);
+        self.worst = self.worst.max(instructions);
+    }
+}
+
+/// Counts down.
+#[inline(always)]
+fn now() -> u32 {
+    // SAFETY: the timer's value register.
+    unsafe { TIMER.add(1).read_volatile() }
+}

@@ -1,0 +1,37 @@
+//! Scheduled events: `N` wait, at random times; one is entered, and the first is run.
+
+use crate::arena::Arena;
+use crate::draw::Draw;
+use crate::meter::Meter;
+use heapless::binary_heap::{BinaryHeap, Min};
+
+pub fn measure(meter: &mut Meter) {
+    heapless::<10>(meter);
+    heapless::<1_000>(meter);
+    heapless::<100_000>(meter);
+}
+
+/// A heap of (time, priority, order of entry, action). It cannot cancel.
+fn heapless<const N: usize>(meter: &mut Meter) {
+    // SAFETY: one measurement at a time.
+    let mut arena = unsafe { Arena::new() };
+    let mut draw = Draw::new();
+    let heap = arena.one(BinaryHeap::<(u64, i32, u32, u32), Min, N>::new());
+    let mut order = 0;
+    while heap.len() < N - 1 {
+        order += 1;
+        let _ = heap.push((draw.delay(), 0, order, 0));
+    }
+    let (mut enter, mut run) = (meter.count(), meter.count());
+    let mut now = 0;
+    for _ in 0..2_000 {
+        let at = now + draw.delay();
+        let _ = enter.of(|| {
+            order += 1;
+            heap.push((at, 0, order, 0))
+        });
+        now = run.of(|| heap.pop()).expect("not empty").0;
+    }
+    meter.add("sched.enter", "heapless-heap", N, enter);
+    meter.add("sched.run", "heapless-heap", N, run);
+}
