@@ -70,16 +70,16 @@ impl<T, O> Part<T, O> {
 /// }
 /// assert_eq!(executor.pool.result(id), Ok((20, 10)));
 /// ```
-pub fn join<S, X, A: Task<S, X>, B: Task<S, X, Error = A::Error>>(a: A, b: B) -> Join<A, B, A::Output, B::Output> {
+pub fn join<A, B, OA, OB>(a: A, b: B) -> Join<A, B, OA, OB> {
     Join(Part::Live(a), Part::Live(b))
 }
 
-impl<S, X, A, B> Task<S, X> for Join<A, B, A::Output, B::Output>
+impl<S, X, A, B, OA, OB> Task<S, X> for Join<A, B, OA, OB>
 where
-    A: Task<S, X>,
-    B: Task<S, X, Error = A::Error>,
+    A: Task<S, X, Output = OA>,
+    B: Task<S, X, Output = OB, Error = A::Error>,
 {
-    type Output = (A::Output, B::Output);
+    type Output = (OA, OB);
     type Error = A::Error;
 
     fn poll(&mut self, cx: &mut Context<'_, S, X>) -> nb::Result<Self::Output, Self::Error> {
@@ -118,7 +118,7 @@ pub struct Select<A, B>(A, B);
 
 /// A task that ends as soon as either of the two ends, in the same way. The other is dropped with it. If both could end
 /// in the same poll, `a` does.
-pub fn select<S, X, A: Task<S, X>, B: Task<S, X>>(a: A, b: B) -> Select<A, B> {
+pub fn select<A, B>(a: A, b: B) -> Select<A, B> {
     Select(a, b)
 }
 
@@ -168,7 +168,7 @@ impl<E: core::error::Error> core::error::Error for DeadlineError<E> {}
 
 /// A task that fails with [`DeadlineError::Elapsed`] unless it has ended by `deadline`. It is polled first: one that ends
 /// at its deadline has ended in time.
-pub fn with_deadline<S, X, T: Task<S, X>>(task: T, deadline: Instant) -> Deadline<T> {
+pub fn with_deadline<T>(task: T, deadline: Instant) -> Deadline<T> {
     Deadline { task, deadline }
 }
 
