@@ -15,6 +15,7 @@
 //! | [`task`] | the `nb`-style `Task` and what it may wait for |
 //! | [`wake`] | flags that an interrupt or another core sets to have a task polled |
 //! | [`pool`] | slots for tasks and their results, generational ids |
+//! | [`sched`] | events by time, priority and order of entry: Python's `sched` |
 //! | [`timer`] | the timer wheel: one-shot and periodic timers in constant time |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
@@ -35,6 +36,7 @@ pub mod net;
 mod pace;
 pub mod pool;
 pub mod random;
+pub mod sched;
 mod sync;
 pub mod task;
 pub mod time;
