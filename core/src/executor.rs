@@ -37,7 +37,7 @@
 use crate::net::{Stack, Token};
 use crate::pool::{Callback, Callbacks, Slot, TaskPool};
 use crate::task::{Context, Task, Wake};
-use crate::time::{Duration, Instant};
+use crate::time::{Clock, Duration, Instant};
 
 /// When a task is polled again that would wait, but named nothing to wait for.
 pub const TICK: Duration = Duration::from_millis(1);
@@ -50,6 +50,49 @@ pub trait Program<S> {
     /// Does all that can be done at `now`. Returns the latest time of the next turn; `None`: only the network can
     /// bring more. A time not after `now` means: again at once, after the world has moved bytes.
     fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant>;
+}
+
+/// Where a program runs: bare metal, an operating system, a simulator.
+pub trait World: Clock {
+    /// Its network; [`NoNetwork`](crate::net::NoNetwork) if it has none.
+    type Net: Stack;
+    /// Why it cannot go on.
+    type Error;
+
+    /// Its network.
+    fn net(&mut self) -> &mut Self::Net;
+
+    /// Wakes the tasks for which an interrupt or another core has set a flag: see [`wake`](crate::wake). Does nothing
+    /// where there are none.
+    fn wake(&mut self, tasks: &mut impl Wake) {
+        let _ = tasks;
+    }
+
+    /// Moves bytes, and sleeps until the network has something, a flag is set, or `until` has come (`None`: for ever). May
+    /// return earlier, and does so at once if `until` has passed.
+    ///
+    /// # Errors
+    /// The world is broken.
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Self::Error>;
+}
+
+/// Turns `program` and waits, over and over, until `done` says so after a turn.
+///
+/// # Errors
+/// Those of [`World::wait`].
+pub fn run<W: World, P: Program<W::Net>>(
+    world: &mut W,
+    program: &mut P,
+    mut done: impl FnMut(&mut P) -> bool,
+) -> Result<(), W::Error> {
+    loop {
+        let now = world.now();
+        let next = program.turn(now, world.net());
+        if done(program) {
+            return Ok(());
+        }
+        world.wait(next)?;
+    }
 }
 
 /// A pool and the loop that polls it. `B` holds the slots; see [`TaskPool`].
@@ -133,6 +176,27 @@ where
             }
         }
         self.pool.first_deadline()
+    }
+
+    /// Turns and waits, over and over, until no task lives.
+    ///
+    /// # Errors
+    /// Those of [`World::wait`].
+    pub fn run<W, X>(&mut self, world: &mut W, shared: &mut X) -> Result<(), W::Error>
+    where
+        W: World,
+        T: Task<W::Net, X, Output = O, Error = E>,
+        C::Callback: Callback<O, E, X>,
+    {
+        loop {
+            world.wake(self);
+            let now = world.now();
+            let next = self.turn(now, world.net(), shared);
+            if self.pool.live() == 0 {
+                return Ok(());
+            }
+            world.wait(next)?;
+        }
     }
 
     /// Polls one task. True if it ends the turn.
@@ -359,6 +423,81 @@ mod tests {
             assert_eq!(executor.turn(EPOCH + TICK, &mut NoNetwork, &mut tokens), None);
             assert_eq!(executor.pool.live(), 0, "{siblings}");
         }
+    }
+
+    /// Time passes only while one waits; two interrupts come meanwhile.
+    struct Lab {
+        now: Instant,
+        net: NoNetwork,
+        flags: crate::wake::WakeFlags<1>,
+        interrupts: Vec<(u64, u32)>,
+    }
+
+    impl Clock for Lab {
+        fn now(&self) -> Instant {
+            self.now
+        }
+    }
+
+    impl World for Lab {
+        type Net = NoNetwork;
+        type Error = &'static str;
+
+        fn net(&mut self) -> &mut NoNetwork {
+            &mut self.net
+        }
+
+        fn wake(&mut self, tasks: &mut impl Wake) {
+            self.flags.wake(tasks);
+        }
+
+        fn wait(&mut self, until: Option<Instant>) -> Result<(), &'static str> {
+            let interrupt = self.interrupts.first().copied();
+            let until = until.map(|until| until.max(self.now));
+            match (interrupt, until) {
+                (Some((at, token)), until) if until.is_none_or(|until| Instant::from_ticks(at) < until) => {
+                    self.interrupts.remove(0);
+                    self.now = Instant::from_ticks(at);
+                    self.flags.flag(Token(token)).unwrap().set();
+                }
+                (_, Some(until)) => self.now = until,
+                (_, None) => return Err("would sleep for ever"),
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_world_runs_until_no_task_lives_and_its_interrupts_wake_them() {
+        /// Done when it was woken at this time.
+        struct Until(u64);
+        impl Task<NoNetwork, Vec<u64>> for Until {
+            type Output = ();
+            type Error = ();
+            fn poll(&mut self, cx: &mut Context<'_, NoNetwork, Vec<u64>>) -> nb::Result<(), ()> {
+                cx.shared.push(cx.now.as_ticks());
+                if cx.now.as_ticks() == self.0 {
+                    return Ok(());
+                }
+                cx.wait_for_wake();
+                Err(nb::Error::WouldBlock)
+            }
+        }
+        let mut world = Lab {
+            now: EPOCH,
+            net: NoNetwork,
+            flags: crate::wake::WakeFlags::new(),
+            interrupts: std::vec![(5, 1), (7, 0), (9, 7)],
+        };
+        let mut executor = Executor::new([const { Slot::EMPTY }; 3]);
+        for time in [7, 5] {
+            executor.pool.spawn(Until(time)).unwrap();
+        }
+        let mut polled = Vec::new();
+        assert_eq!(executor.run(&mut world, &mut polled), Ok(()));
+        assert_eq!(polled, [0, 0, 5, 7]);
+        executor.pool.spawn(Until(u64::MAX)).unwrap();
+        assert_eq!(executor.run(&mut world, &mut polled), Err("would sleep for ever"));
     }
 
     #[test]

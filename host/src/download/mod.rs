@@ -42,6 +42,7 @@ pub use target::Target;
 
 use std::net::SocketAddr;
 
+use tidemill_core::executor;
 use tidemill_core::fetch::ADDRESSES_MAX;
 
 use crate::net::Net;
@@ -69,7 +70,7 @@ fn attempt(options: &Options, observer: &mut dyn Observer) -> Result<Summary, Er
     let names = SystemNames { resolver: Resolver::new(net.waker()), asked: None };
     let fields = fields(options);
     let mut job = Job::new(options, &options.urls, &fields, observer, names)?;
-    let result = net.run(&mut job, |job| job.is_over());
+    let result = executor::run(&mut net, &mut job, |job| job.is_over());
     let summary = job.finish();
     result.map_err(Error::System).and(summary)
 }

@@ -5,8 +5,9 @@
 //! when a call found nothing more to do. So `watch` costs no system call, and a call that could only say "would block"
 //! is not made at all.
 //!
-//! [`Net::run`] turns a [`Program`] and sleeps in between: until a watched socket is ready, until the time the program
-//! named, or until a [`Waker`] is used from another thread or a signal handler.
+//! It is the [`World`] that [`run`](tidemill_core::executor::run) needs: between two turns of a program it sleeps, until a
+//! watched socket is ready, until the time the program named, or until a [`Waker`] is used from another thread or a
+//! signal handler.
 //!
 //! Nothing here raises `SIGPIPE` in a Rust program (its runtime ignores the signal; [`Stack::send`] also passes
 //! `MSG_NOSIGNAL`), and every descriptor is close-on-exec from birth.
@@ -47,7 +48,7 @@ use nix::sys::epoll::EpollFlags;
 use poller::Poller;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use table::Table;
-use tidemill_core::executor::Program;
+use tidemill_core::executor::World;
 use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
 use tidemill_core::time::{Clock, Duration, Instant};
 
@@ -92,20 +93,6 @@ impl Net {
     /// How many more sockets there is room for.
     pub fn room(&self) -> usize {
         self.sockets.room()
-    }
-
-    /// Turns `program` and waits, over and over, until `done` says so after a turn.
-    ///
-    /// # Errors
-    /// As [`wait`](Self::wait).
-    pub fn run<P: Program<Self>>(&mut self, program: &mut P, mut done: impl FnMut(&mut P) -> bool) -> io::Result<()> {
-        loop {
-            let next = program.turn(self.now(), self);
-            if done(program) {
-                return Ok(());
-            }
-            self.wait(next)?;
-        }
     }
 
     /// Sleeps until a watched socket is ready, `until` has come (`None`: for ever), a [`Waker`] was used or a signal
@@ -224,6 +211,19 @@ impl Net {
         }
         self.starved_until = Some(self.now() + STARVED);
         Error::Full
+    }
+}
+
+impl World for Net {
+    type Net = Self;
+    type Error = io::Error;
+
+    fn net(&mut self) -> &mut Self {
+        self
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        Net::wait(self, until)
     }
 }
 

@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use folder::{Folder, Page};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tidemill_core::executor::Program as _;
+use tidemill_core::executor::{self, Program as _};
 use tidemill_core::http::serve::{self, Connection};
 pub use tidemill_core::http::serve::{Limits, Served};
 use tidemill_core::net;
@@ -171,7 +171,7 @@ impl Server {
     /// # Errors
     /// The system refuses to wait.
     pub fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
-        self.net.run(&mut self.program, |_| stop.load(Relaxed))?;
+        executor::run(&mut self.net, &mut self.program, |_| stop.load(Relaxed))?;
         self.program.stop(&mut self.net);
         let end = self.net.now() + FAREWELL;
         while self.program.connections() > 0 && self.net.now() < end {
