@@ -18,6 +18,7 @@ use tidemill_core::executor::Executor;
 use tidemill_core::net::NoNetwork;
 use tidemill_core::pool;
 use tidemill_core::random::{below, draw};
+use tidemill_core::sched::{self, Scheduler};
 use tidemill_core::task::{Context, Task};
 use tidemill_core::time::{EPOCH, Instant};
 use tidemill_core::timer::{self, TimerWheel};
@@ -36,6 +37,7 @@ const ROWS: &[Row] = &[
     ("timer.expiry+start", "tidemill", timer_expiry_ours),
     ("timer.expiry+start", "DelayQueue", timer_expiry_tokio),
     ("timer.expiry+start", "BinaryHeap", timer_expiry_heap),
+    ("sched.enter+run", "tidemill", sched_ours),
     ("sched.enter+run", "BinaryHeap", sched_heap),
     ("sched.enter+run", "CPython", sched_python),
     ("queue.put+get", "VecDeque", queue_deque),
@@ -199,6 +201,21 @@ fn timer_expiry_heap(entries: usize, operations: usize) {
         heap.push(Reverse((now + deadlines.next(), index)));
     }
     black_box(heap);
+}
+
+fn sched_ours(entries: usize, operations: usize) {
+    let mut deadlines = Draws::deadlines();
+    let slots: Box<[_]> = (0..entries).map(|_| sched::Slot::EMPTY).collect();
+    let mut scheduler = Scheduler::new(slots);
+    for _ in 0..entries {
+        scheduler.enter_abs(Instant::from_ticks(deadlines.next()), 0, 0_usize).expect("room");
+    }
+    for _ in 0..operations {
+        let now = scheduler.next_deadline().expect("not empty");
+        let event = scheduler.next_due(now).expect("due");
+        let at = Instant::from_ticks(event.time.as_ticks() + deadlines.next());
+        scheduler.enter_abs(at, 0, event.action).expect("room");
+    }
 }
 
 /// What everybody writes: a heap of time, priority, order of entry, and the action.

@@ -7,6 +7,7 @@ use core::hint::black_box;
 use tidemill_core::executor::Executor;
 use tidemill_core::net::NoNetwork;
 use tidemill_core::pool;
+use tidemill_core::sched::{self, Scheduler};
 use tidemill_core::task::{Context, Task};
 use tidemill_core::time::{Duration, Instant};
 use tidemill_core::timer::{self, Missed, TimerWheel};
@@ -71,6 +72,24 @@ pub fn timer() {
             }
             black_box(wheel.next_deadline());
             black_box(wheel.cancel(id));
+        }
+    }
+}
+
+/// Enter, run, cancel.
+#[inline(never)]
+pub fn sched() {
+    let mut slots = [const { sched::Slot::EMPTY }; 8];
+    let slots: &mut [sched::Slot<u32>] = black_box(&mut slots);
+    let mut scheduler = Scheduler::new(slots);
+    while black_box(true) {
+        if let Ok(id) = scheduler.enter_abs(now(), black_box(1), black_box(2)) {
+            let _ = black_box(scheduler.advance(now(), |_, event| {
+                black_box(event);
+                Ok::<(), ()>(())
+            }));
+            black_box(scheduler.next_deadline());
+            black_box(scheduler.cancel(id));
         }
     }
 }

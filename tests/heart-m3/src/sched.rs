@@ -4,11 +4,41 @@ use crate::arena::Arena;
 use crate::draw::Draw;
 use crate::meter::Meter;
 use heapless::binary_heap::{BinaryHeap, Min};
+use tidemill_core::sched::{Scheduler, Slot};
+use tidemill_core::time::Instant;
 
 pub fn measure(meter: &mut Meter) {
+    for entries in [10, 1_000, 100_000] {
+        ours(meter, entries);
+    }
     heapless::<10>(meter);
     heapless::<1_000>(meter);
     heapless::<100_000>(meter);
+}
+
+fn ours(meter: &mut Meter, entries: usize) {
+    // SAFETY: one measurement at a time.
+    let mut arena = unsafe { Arena::new() };
+    let mut draw = Draw::new();
+    let slots = arena.slice(entries, |_| Slot::<u32>::EMPTY).expect("fits");
+    let mut scheduler = Scheduler::new(slots);
+    while scheduler.len() < entries - 1 {
+        scheduler.enter_abs(Instant::from_ticks(draw.delay()), 0, 0).expect("room");
+    }
+    let (mut enter, mut run, mut cancel) = (meter.count(), meter.count(), meter.count());
+    let mut now = 0;
+    for _ in 0..2_000 {
+        let at = Instant::from_ticks(now + draw.delay());
+        let id = scheduler.enter_abs(at, 0, 0).expect("room");
+        cancel.of(|| scheduler.cancel(id));
+        let at = Instant::from_ticks(now + draw.delay());
+        let _ = enter.of(|| scheduler.enter_abs(at, 0, 0));
+        let next = scheduler.next_deadline().expect("not empty");
+        now = run.of(|| scheduler.next_due(next)).expect("due").time.as_ticks();
+    }
+    meter.add("sched.enter", "tidemill", entries, enter);
+    meter.add("sched.run", "tidemill", entries, run);
+    meter.add("sched.cancel", "tidemill", entries, cancel);
 }
 
 /// A heap of (time, priority, order of entry, action). It cannot cancel.

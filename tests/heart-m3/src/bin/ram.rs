@@ -6,7 +6,7 @@
 
 use core::mem::MaybeUninit;
 use heart_m3 as _;
-use tidemill_core::{pool, timer};
+use tidemill_core::{pool, sched, timer};
 
 type Payload = [u32; 4];
 
@@ -23,6 +23,8 @@ sizes! {
     RAM_TASK_POOL: pool::TaskPool<Payload, &'static mut [pool::Slot<Payload, u32, u32>], u32, u32>;
     RAM_TIMER_SLOT: timer::Slot<Payload>;
     RAM_TIMER_WHEEL: timer::TimerWheel<Payload, &'static mut [timer::Slot<Payload>]>;
+    RAM_EVENT_SLOT: sched::Slot<Payload>;
+    RAM_SCHEDULER: sched::Scheduler<Payload, &'static mut [sched::Slot<Payload>]>;
     RAM_PAYLOAD: Payload;
 }
 
