@@ -287,6 +287,72 @@ mod loom_tests {
     }
 
     #[test]
+    fn loom_of_two_who_cancel_exactly_one_did_it_and_both_know_that_it_is_cancelled() {
+        loom::model(|| {
+            let cell = Arc::new(Cell::new());
+            let other = cell.clone();
+            let canceller = thread::spawn(move || {
+                let did = other.cancelled_by().is_some();
+                assert!(other.cancel());
+                did
+            });
+            let did = cell.cancelled_by().is_some();
+            assert!(cell.cancel());
+            assert_ne!(did, canceller.join().unwrap());
+            assert!(!cell.start());
+        });
+    }
+
+    /// The callback is written before `watch`; who ends the future calls it if told to, who came too late calls it
+    /// itself.
+    #[test]
+    fn loom_a_callback_added_while_the_future_ends_is_called_exactly_once() {
+        loom::model(|| {
+            let cell = Arc::new(Cell::new());
+            let callback = Arc::new(AtomicU32::new(0));
+            let result = Arc::new(AtomicU32::new(0));
+            cell.start();
+            let worker = {
+                let (cell, callback, result) = (cell.clone(), callback.clone(), result.clone());
+                thread::spawn(move || {
+                    result.store(7, Ordering::Relaxed);
+                    let told = cell.finish(true).unwrap();
+                    if told {
+                        assert_eq!(callback.load(Ordering::Relaxed), 9, "told to call what is not there");
+                    }
+                    told
+                })
+            };
+            callback.store(9, Ordering::Relaxed);
+            let too_late = !cell.watch();
+            if too_late {
+                assert_eq!(result.load(Ordering::Relaxed), 7, "called before there was a result");
+            }
+            assert_ne!(worker.join().unwrap(), too_late);
+        });
+    }
+
+    #[test]
+    fn loom_who_sees_the_end_sees_the_result_without_watching() {
+        loom::model(|| {
+            let cell = Arc::new(Cell::new());
+            let result = Arc::new(AtomicU32::new(0));
+            cell.start();
+            let worker = {
+                let (cell, result) = (cell.clone(), result.clone());
+                thread::spawn(move || {
+                    result.store(7, Ordering::Relaxed);
+                    cell.finish(false).unwrap()
+                })
+            };
+            if cell.state() == State::Failed {
+                assert_eq!(result.load(Ordering::Relaxed), 7);
+            }
+            assert!(!worker.join().unwrap(), "nobody watched");
+        });
+    }
+
+    #[test]
     fn loom_a_cancel_seen_by_a_worker_stops_it_and_is_told_to_who_watches() {
         loom::model(|| {
             let cell = Arc::new(Cell::new());

@@ -172,7 +172,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
-    use loom::sync::Arc;
+    use loom::sync::{Arc, Notify};
     use loom::thread;
     use std::vec::Vec;
 
@@ -180,6 +180,68 @@ mod loom_tests {
         fn wake(&mut self, Token(token): Token) {
             self.push(token);
         }
+    }
+
+    /// As the module's documentation says: let the flags wake, ask whether any is set, and only then sleep. `bell` is the
+    /// interrupt that ends the sleep; whoever sets a flag rings it afterwards.
+    #[test]
+    fn loom_no_flag_is_slept_over() {
+        loom::model(|| {
+            let flags = Arc::new(WakeFlags::<1>::new());
+            let bell = Arc::new(Notify::new());
+            let data = Arc::new(AtomicU32::new(0));
+            let setter = {
+                let (flags, bell, data) = (flags.clone(), bell.clone(), data.clone());
+                thread::spawn(move || {
+                    for token in [4, 3] {
+                        data.fetch_add(1, Ordering::Relaxed);
+                        flags.flag(Token(token)).unwrap().set();
+                        bell.notify();
+                    }
+                })
+            };
+            let mut woken = Vec::new();
+            while woken.len() < 2 {
+                flags.wake(&mut woken);
+                assert!(data.load(Ordering::Relaxed) as usize >= woken.len(), "woken before there was anything to see");
+                if woken.len() < 2 && !flags.any() {
+                    bell.wait();
+                }
+            }
+            setter.join().unwrap();
+            assert!(!flags.any());
+        });
+    }
+
+    /// A flag that is set again while its task is being woken wakes it again: what the second setting announces is seen.
+    #[test]
+    fn loom_the_last_setting_is_followed_by_a_poll_that_sees_it() {
+        loom::model(|| {
+            let flags = Arc::new(WakeFlags::<1>::new());
+            let data = Arc::new(AtomicU32::new(0));
+            let setter = {
+                let (flags, data) = (flags.clone(), data.clone());
+                thread::spawn(move || {
+                    for value in [1, 2] {
+                        data.store(value, Ordering::Relaxed);
+                        flags.flag(Token(0)).unwrap().set();
+                    }
+                })
+            };
+            let mut seen = 0;
+            let mut turn = || {
+                let mut woken = Vec::new();
+                flags.wake(&mut woken);
+                if !woken.is_empty() {
+                    seen = data.load(Ordering::Relaxed);
+                }
+            };
+            turn();
+            turn();
+            setter.join().unwrap();
+            turn();
+            assert_eq!(seen, 2);
+        });
     }
 
     #[test]
