@@ -4,7 +4,7 @@
 //! simulator. Time comes in as a value ([`time::Instant`]), what is due next goes out as a value, bytes move
 //! through [`net::Stack`], and whatever is not ready yet says [`nb::Error::WouldBlock`].
 //!
-//! Interrupts: an interrupt sets a flag of [`wake`], or feeds a [`queue::spsc`], and the loop sees it in its next turn.
+//! Interrupts: an interrupt sets a flag of [`wake`], or feeds a [`queue::FromInterrupt`], and the loop sees it in its next turn.
 //! Nothing else in this crate may be touched from one, but where it says so.
 //!
 //! | module | what lives there |
@@ -17,6 +17,7 @@
 //! | [`pool`] | slots for tasks and their results, generational ids |
 //! | [`sched`] | events by time, priority and order of entry: Python's `sched` |
 //! | [`timer`] | the timer wheel: one-shot and periodic timers in constant time |
+//! | [`queue`] | bounded queues between tasks, between cores, and from an interrupt |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
@@ -35,6 +36,7 @@ mod list;
 pub mod net;
 mod pace;
 pub mod pool;
+pub mod queue;
 pub mod random;
 pub mod sched;
 mod sync;

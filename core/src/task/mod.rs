@@ -74,8 +74,54 @@ pub struct Context<'a, S, X = ()> {
     pub net: &'a mut S,
     /// What the tasks of this pool share.
     pub shared: &'a mut X,
+    /// The task itself, to what it shares with others: `cx.shared.queue.get(&mut cx.me)`.
+    pub me: Me,
+}
+
+/// A task during one poll, as what it shares with its siblings sees it: whom to wake later, and how to wake others now.
+///
+/// Interrupts: no; an interrupt has no task. It sets a [wake flag](crate::wake).
+#[derive(Debug)]
+pub struct Me {
     token: Token,
     waits: Waits,
+}
+
+impl Me {
+    pub(crate) fn new(token: Token) -> Self {
+        Self { token, waits: Waits::default() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waits(&self) -> Waits {
+        self.waits
+    }
+
+    /// See [`Context::token`].
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// See [`Context::wait_until`].
+    pub fn wait_until(&mut self, deadline: Instant) {
+        self.waits.named = true;
+        self.waits.deadline = Some(self.waits.deadline.map_or(deadline, |d| d.min(deadline)));
+    }
+
+    /// See [`Context::wait_for_wake`].
+    pub fn wait_for_wake(&mut self) {
+        self.waits.named = true;
+    }
+}
+
+/// Wakes siblings: tasks of the same pool. O(1); more than four different ones in one poll wake all.
+impl Wake for Me {
+    fn wake(&mut self, token: Token) {
+        match self.waits.woken.iter_mut().find(|slot| slot.is_none_or(|woken| woken == token)) {
+            Some(slot) => *slot = Some(token),
+            None => self.waits.wake_all = true,
+        }
+    }
 }
 
 /// What a task said it waits for.
@@ -99,61 +145,57 @@ impl Waits {
 
 impl<'a, S, X> Context<'a, S, X> {
     pub(crate) fn new(now: Instant, net: &'a mut S, shared: &'a mut X, token: Token) -> Self {
-        Self { now, net, shared, token, waits: Waits::default() }
+        Self { now, net, shared, me: Me::new(token) }
     }
 
     pub(crate) fn waits(&self) -> Waits {
-        self.waits
+        self.me.waits
     }
 
     /// Polls a part of a task. If it names nothing to wait for, the whole is polled on the next tick, whatever other
     /// parts wait for.
     fn poll_part<T: Task<S, X>>(&mut self, part: &mut T) -> nb::Result<T::Output, T::Error> {
-        let named = core::mem::replace(&mut self.waits.named, false);
+        let named = core::mem::replace(&mut self.me.waits.named, false);
         let result = part.poll(self);
-        if matches!(result, Err(nb::Error::WouldBlock)) && !self.waits.named {
+        if matches!(result, Err(nb::Error::WouldBlock)) && !self.me.waits.named {
             self.wait_until(self.now + TICK);
         }
-        self.waits.named |= named;
+        self.me.waits.named |= named;
         result
     }
 
     /// Poll again at `deadline`, or at an earlier one already named.
     pub fn wait_until(&mut self, deadline: Instant) {
-        self.waits.named = true;
-        self.waits.deadline = Some(self.waits.deadline.map_or(deadline, |d| d.min(deadline)));
+        self.me.wait_until(deadline);
     }
 
     /// Poll again only when somebody wakes this task (see [`Wake`], [`Context::wake_all`]), or for another wait named
     /// beside this one.
     pub fn wait_for_wake(&mut self) {
-        self.waits.named = true;
+        self.me.waits.named = true;
     }
 
     /// Lets the world act before any other task is polled: enough has happened in this turn. Who is ready keeps its
     /// place in the queue.
     pub fn end_turn(&mut self) {
-        self.waits.end_turn = true;
+        self.me.waits.end_turn = true;
     }
 
     /// Polls every task of this pool in this turn: something they share has changed. O(tasks).
     pub fn wake_all(&mut self) {
-        self.waits.wake_all = true;
+        self.me.waits.wake_all = true;
     }
 
     /// What names this task to whoever will [`wake`](Wake::wake) it.
     pub fn token(&self) -> Token {
-        self.token
+        self.me.token
     }
 }
 
 /// Wakes siblings: tasks of the same pool. O(1); more than four different ones in one poll wake all.
 impl<S, X> Wake for Context<'_, S, X> {
     fn wake(&mut self, token: Token) {
-        match self.waits.woken.iter_mut().find(|slot| slot.is_none_or(|woken| woken == token)) {
-            Some(slot) => *slot = Some(token),
-            None => self.waits.wake_all = true,
-        }
+        self.me.wake(token);
     }
 }
 
@@ -163,7 +205,7 @@ impl<S: Stack, X> Context<'_, S, X> {
     /// # Errors
     /// [`Error::Stale`].
     pub fn wait_for(&mut self, socket: Handle, interest: Interest) -> Result<(), Error> {
-        self.waits.named = true;
-        self.net.watch(socket, interest, self.token)
+        self.me.waits.named = true;
+        self.net.watch(socket, interest, self.me.token)
     }
 }
