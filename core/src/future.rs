@@ -95,7 +95,7 @@ impl Default for Cell {
     }
 }
 
-/// The future has already ended: a result is set once.
+/// The future is not running, so that no result can be set: it has one already, was cancelled, or has not begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidState(pub State);
 
@@ -205,6 +205,59 @@ mod tests {
         assert_eq!(cell.finish(true), Ok(false));
         assert_eq!(cell.finish(false), Err(InvalidState(State::Done)));
         assert_eq!(cell.state(), State::Done);
+    }
+
+    #[test]
+    fn each_state_allows_the_transitions_of_the_diagram_and_no_others() {
+        use State::{Cancelled, Done, Failed, Pending, Running};
+        let table = [
+            // From, then to: by start, finish(true), finish(false), cancel, abort.
+            (Pending, [Some(Running), None, None, Some(Cancelled), Some(Cancelled)]),
+            (Running, [None, Some(Done), Some(Failed), None, Some(Cancelled)]),
+            (Done, [None; 5]),
+            (Failed, [None; 5]),
+            (Cancelled, [None, None, None, Some(Cancelled), None]),
+        ];
+        for (from, to) in table {
+            assert_eq!(
+                [from.start(), from.finish(true), from.finish(false), from.cancel(), from.abort()],
+                to,
+                "{from:?}"
+            );
+            assert_eq!(from.is_ended(), !matches!(from, Pending | Running));
+            assert_eq!(State::from_bits(from as u8 | WATCHED), from, "a state and its bits are the same thing");
+        }
+    }
+
+    #[test]
+    fn cancelled_is_true_only_after_a_successful_cancel() {
+        let [started, waiting] = [Cell::new(), Cell::new()];
+        started.start();
+        assert!(!started.cancel());
+        assert_ne!(started.state(), State::Cancelled);
+        assert_ne!(waiting.state(), State::Cancelled);
+        assert!(waiting.cancel());
+        assert_eq!(waiting.state(), State::Cancelled);
+    }
+
+    #[test]
+    fn running_is_false_before_the_start_and_after_the_end() {
+        let cell = Cell::new();
+        assert_ne!(cell.state(), State::Running);
+        cell.start();
+        assert_eq!(cell.state(), State::Running);
+        assert!(!cell.start(), "once");
+        cell.finish(true).unwrap();
+        assert_ne!(cell.state(), State::Running);
+    }
+
+    #[test]
+    fn a_waiter_is_told_of_a_cancel() {
+        let cell = Cell::new();
+        assert!(cell.watch());
+        assert_eq!(cell.cancelled_by(), Some(true));
+        assert!(!cell.watch(), "it has ended");
+        assert_eq!(Cell::new().cancelled_by(), Some(false), "nobody waits");
     }
 
     #[test]

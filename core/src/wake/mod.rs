@@ -53,8 +53,8 @@
 //! # Going to sleep
 //! A flag that is set after [`wake`](WakeFlags::wake) looked and before the processor sleeps must not be slept over. On
 //! a microcontroller: mask interrupts, ask [`any`](WakeFlags::any), and only if there is none wait for an interrupt
-//! (`WFI` returns on a pending one though it is masked), then unmask. On a host: whoever sets a flag then also wakes the
-//! loop's poller.
+//! (`WFI` returns on a pending one though it is masked), then unmask. A flag rings no bell: who sets one from another core
+//! or thread then interrupts the sleeper as well (an interrupt between cores; on a host, its poller's waker).
 
 mod waker;
 

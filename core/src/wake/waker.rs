@@ -11,7 +11,10 @@ use crate::sync::{AtomicU32, Ordering};
 use core::task::{RawWaker, RawWakerVTable, Waker};
 
 impl Flag<'static> {
-    /// This flag for whoever wakes through [`Waker`]: futures, and other executors. Nothing to free.
+    /// This flag for whoever wakes through [`Waker`]: futures, and other executors. Nothing to free. As
+    /// [`set`](Flag::set), it does not by itself end the sleep of a loop on another core or thread.
+    ///
+    /// From an interrupt: the waker may be woken, cloned and dropped.
     pub fn waker(self) -> Waker {
         let table: &'static RawWakerVTable = &TABLES[(self.bit % 32) as usize];
         // SAFETY: the table's functions take any pointer to an `AtomicU32` that lives for ever, as this one does. They
