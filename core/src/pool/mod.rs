@@ -214,13 +214,15 @@ where
         Ok(id)
     }
 
-    /// Takes the result and frees the slot; `WouldBlock` while the task lives, or has callbacks still to be called.
+    /// Takes the result and frees the slot; `WouldBlock` while the task lives, or until the turn that calls its callbacks
+    /// is over.
     ///
     /// # Errors
     /// [`Failure`].
     pub fn result(&mut self, id: TaskId) -> nb::Result<O, Failure<E>> {
-        let slot = self.slot(id).ok_or(Failure::Stale)?;
-        if !slot.callbacks.is_empty() || !slot.content.state().is_some_and(State::is_ended) {
+        self.slot(id).ok_or(Failure::Stale)?;
+        // Nothing less will do than that the slot is in no list any more: a callback that panicked leaves it in one.
+        if self.place(id.index).is_none_or(|place| *place != Place::Ended) {
             return Err(nb::Error::WouldBlock);
         }
         Err(match self.release(id.index) {

@@ -250,6 +250,31 @@ fn a_callback_that_panics_keeps_no_other_from_being_called() {
     assert_eq!(executor.pool.result(first), Ok(1));
 }
 
+/// Its callback is gone, but the pool has still to take the task off its list of those to call.
+#[test]
+fn the_result_of_a_task_whose_last_callback_panicked_may_be_asked_for_at_once() {
+    let mut executor = noting::<3>();
+    let mut log = Log::default();
+    let id = executor.pool.submit(job(1, 0)).unwrap();
+    executor.pool.add_done_callback(id, (|_, _, _| panic!("bad callback")) as Note, &mut log).unwrap();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| turn(&mut executor, 0, &mut log)));
+    assert!(panicked.is_err());
+    let asked = executor.pool.result(id);
+    let next = executor.pool.submit(job(2, 0)).unwrap();
+    executor.pool.add_done_callback(next, note::<20> as Note, &mut log).unwrap();
+    turn(&mut executor, 0, &mut log);
+    assert_eq!(log.called, [(20, Ok(2))], "a slot in two lists loses its callbacks");
+    assert_eq!(asked, Err(nb::Error::WouldBlock));
+    assert_eq!([id, next].map(|id| executor.pool.result(id)), [Ok(1), Ok(2)]);
+    for round in 0..3 {
+        let ids: Vec<_> = (0..3).map(|name| executor.pool.submit(job(name, 0)).unwrap()).collect();
+        turn(&mut executor, 0, &mut log);
+        for (name, id) in (0..).zip(ids) {
+            assert_eq!(executor.pool.result(id), Ok(name), "{round}");
+        }
+    }
+}
+
 #[test]
 fn a_stale_id_is_an_error_of_its_own_and_never_another_task() {
     let mut executor = executor::<1>(1);
