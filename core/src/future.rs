@@ -386,26 +386,6 @@ mod loom_tests {
     }
 
     #[test]
-    fn loom_who_sees_the_end_sees_the_result_without_watching() {
-        loom::model(|| {
-            let cell = Arc::new(Cell::new());
-            let result = Arc::new(AtomicU32::new(0));
-            cell.start();
-            let worker = {
-                let (cell, result) = (cell.clone(), result.clone());
-                thread::spawn(move || {
-                    result.store(7, Ordering::Relaxed);
-                    cell.finish(false).unwrap()
-                })
-            };
-            if cell.state() == State::Failed {
-                assert_eq!(result.load(Ordering::Relaxed), 7);
-            }
-            assert!(!worker.join().unwrap(), "nobody watched");
-        });
-    }
-
-    #[test]
     fn loom_a_cancel_seen_by_a_worker_stops_it_and_is_told_to_who_watches() {
         loom::model(|| {
             let cell = Arc::new(Cell::new());
