@@ -228,3 +228,53 @@ fn set(flag: &AtomicU8) {
 fn is_set(flag: &AtomicU8) -> bool {
     flag.load(Ordering::Acquire) != 0
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::net::Token;
+    use crate::task::Wake;
+    use crate::wake::WakeFlags;
+    use loom::thread;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    struct Woken(bool);
+
+    impl Wake for Woken {
+        fn wake(&mut self, _: Token) {
+            self.0 = true;
+        }
+    }
+
+    /// The items' own atomics are not loom's: between two of ours they happen in the order of the program.
+    #[test]
+    fn loom_a_consumer_that_looks_only_when_woken_gets_all_that_was_put_before_the_shutdown() {
+        loom::model(|| {
+            let flags: &'static WakeFlags<1> = Box::leak(Box::new(WakeFlags::new()));
+            let queue: &'static mut FromInterrupt<u8, 4> = Box::leak(Box::new(FromInterrupt::new()));
+            let (mut producer, mut consumer) = queue.split(flags.flag(Token(0)).unwrap());
+            let interrupt = thread::spawn(move || {
+                producer.put_nowait(1).unwrap();
+                producer.put_nowait(2).unwrap();
+                producer.shutdown();
+            });
+            let mut got = Vec::new();
+            loop {
+                match consumer.get_nowait() {
+                    Ok(item) => got.push(item),
+                    Err(GetError::ShutDown) => break,
+                    Err(_) => {
+                        let mut woken = Woken(false);
+                        while !woken.0 {
+                            flags.wake(&mut woken);
+                            thread::yield_now();
+                        }
+                    }
+                }
+            }
+            assert_eq!(got, [1, 2]);
+            interrupt.join().unwrap();
+        });
+    }
+}

@@ -92,7 +92,7 @@ impl Me {
         Self { token, waits: Waits::default() }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn waits(&self) -> Waits {
         self.waits
     }

@@ -1,35 +1,11 @@
 //! The behaviours of `queue.Queue`, by number as in the notes on Python's, each for the queues that have it.
 
-use super::*;
+use super::{Woken, me, wakes};
 use crate::net::Token;
-use crate::task::{Me, Wake};
+use crate::queue::*;
 use crate::time::{Duration, EPOCH};
 use crate::wake::WakeFlags;
 use std::vec::Vec;
-
-/// Names who was woken.
-#[derive(Default)]
-struct Woken(Vec<u32>);
-
-impl Wake for Woken {
-    fn wake(&mut self, Token(token): Token) {
-        self.0.push(token);
-    }
-}
-
-impl Woken {
-    fn take(&mut self) -> Vec<u32> {
-        core::mem::take(&mut self.0)
-    }
-}
-
-fn me(token: u32) -> Me {
-    Me::new(Token(token))
-}
-
-fn wakes(me: &Me) -> Vec<u32> {
-    me.waits().woken().map(|Token(token)| token).collect()
-}
 
 const WAIT: nb::Error<ShutDown> = nb::Error::WouldBlock;
 const SHUT_DOWN: nb::Error<ShutDown> = nb::Error::Other(ShutDown);
