@@ -252,7 +252,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_fifo_queue_agrees_with_a_list_and_wakes_whom_it_must(ops in ops()) {
