@@ -15,11 +15,12 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 use tidemill_core::executor::Executor;
-use tidemill_core::net::NoNetwork;
+use tidemill_core::net::{NoNetwork, Token};
 use tidemill_core::pool;
+use tidemill_core::queue::{Fifo, Queue};
 use tidemill_core::random::{below, draw};
 use tidemill_core::sched::{self, Scheduler};
-use tidemill_core::task::{Context, Task};
+use tidemill_core::task::{Context, Task, Wake};
 use tidemill_core::time::{EPOCH, Instant};
 use tidemill_core::timer::{self, TimerWheel};
 
@@ -40,6 +41,7 @@ const ROWS: &[Row] = &[
     ("sched.enter+run", "tidemill", sched_ours),
     ("sched.enter+run", "BinaryHeap", sched_heap),
     ("sched.enter+run", "CPython", sched_python),
+    ("queue.put+get", "tidemill", queue_ours),
     ("queue.put+get", "VecDeque", queue_deque),
 ];
 
@@ -262,6 +264,24 @@ fn sched_python(entries: usize, operations: usize) {
         .env("PYTHONHASHSEED", "0")
         .exec();
     panic!("python3: {failed}");
+}
+
+/// Whom nobody waits for.
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(&mut self, _: Token) {}
+}
+
+fn queue_ours(entries: usize, operations: usize) {
+    let mut queue = Box::new(Queue::<Fifo<usize, 100_000>>::new(Fifo::new()));
+    for item in 0..entries / 2 {
+        queue.put_nowait(item, &mut Nobody).expect("room");
+    }
+    for item in 0..operations {
+        let _ = black_box(black_box(&mut queue).put_nowait(item, &mut Nobody));
+        let _ = black_box(queue.get_nowait(&mut Nobody));
+    }
 }
 
 fn queue_deque(entries: usize, operations: usize) {

@@ -304,7 +304,7 @@ where
     /// is stale. Its callbacks are called in the next turn.
     pub fn cancel(&mut self, id: TaskId) -> bool {
         match self.state(id) {
-            Ok(State::Pending) => self.end(id.index, Content::Cancelled),
+            Ok(State::Pending) => self.end(id.index, None),
             state => return state == Ok(State::Cancelled),
         }
         true
@@ -314,7 +314,7 @@ where
     pub fn abort(&mut self, id: TaskId) -> bool {
         let lives = self.done(id) == Ok(false);
         if lives {
-            self.end(id.index, Content::Cancelled);
+            self.end(id.index, None);
         }
         lives
     }
@@ -366,7 +366,7 @@ where
         for index in 0..self.slots.as_ref().len() as u32 {
             let content = self.slots.as_ref().get(index as usize).map(|slot| &slot.content);
             if content.and_then(Content::state) == Some(State::Pending) {
-                self.end(index, Content::Cancelled);
+                self.end(index, None);
             }
         }
     }
@@ -432,8 +432,8 @@ where
         content
     }
 
-    /// Ends a living task.
-    fn end(&mut self, index: u32, outcome: impl FnOnce(Meta) -> Content<T, O, E>) {
+    /// Ends a living task; `None`: without a result.
+    fn end(&mut self, index: u32, outcome: Option<Result<O, E>>) {
         let slots = self.slots.as_mut();
         let Some(mut meta) = slots.get_mut(index as usize).and_then(|slot| slot.content.meta().copied()) else {
             return;
@@ -453,7 +453,11 @@ where
         let slots = self.slots.as_mut();
         let Some(slot) = slots.get_mut(index as usize) else { return };
         meta.place = if slot.callbacks.is_empty() { Place::Ended } else { Place::Called };
-        slot.content = outcome(meta);
+        slot.content = match outcome {
+            Some(Ok(output)) => Content::Done(meta, output),
+            Some(Err(error)) => Content::Failed(meta, error),
+            None => Content::Cancelled(meta),
+        };
         // The deadline has no more use: now it says which ended first.
         slot.node.set_deadline(Instant::from_ticks(self.ended));
         if meta.place == Place::Called {
@@ -487,10 +491,7 @@ where
     }
 
     pub(crate) fn complete(&mut self, index: u32, result: Result<O, E>) {
-        self.end(index, |meta| match result {
-            Ok(output) => Content::Done(meta, output),
-            Err(error) => Content::Failed(meta, error),
-        });
+        self.end(index, Some(result));
     }
 
     pub(crate) fn task(&mut self, index: u32) -> Option<&mut T> {

@@ -98,7 +98,7 @@ impl<O: Order, K: Name, const W: usize> State<O, K, W> {
     /// Returns the joiners, who are to be woken if this was the last.
     pub(super) fn task_done(&mut self) -> Result<Waiters<K, W>, TooManyDone> {
         self.unfinished = self.unfinished.checked_sub(1).ok_or(TooManyDone)?;
-        Ok(if self.is_joined() { self.joiners.take() } else { Waiters::new() })
+        Ok(if self.is_joined() { self.joiners.take_all() } else { Waiters::new() })
     }
 
     /// Returns who is to be woken. `immediate` drops the items.
@@ -110,8 +110,8 @@ impl<O: Order, K: Name, const W: usize> State<O, K, W> {
                 self.unfinished = self.unfinished.saturating_sub(1);
             }
         }
-        let joiners = if self.is_joined() { self.joiners.take() } else { Waiters::new() };
-        [self.getters.take(), self.putters.take(), joiners]
+        let joiners = if self.is_joined() { self.joiners.take_all() } else { Waiters::new() };
+        [self.getters.take_all(), self.putters.take_all(), joiners]
     }
 
     /// Forgets one who does not wait any more. Returns the getter and the putter that are to be woken in its place, in

@@ -31,12 +31,17 @@ impl<K, const W: usize> Waiters<K, W> {
         Self(Vec::new())
     }
 
+    /// Who came first. Name by name: `Vec::remove` would bring a kilobyte and a half of `memmove` to a small target.
     pub(super) fn pop(&mut self) -> Option<K> {
-        (!self.0.is_empty()).then(|| self.0.remove(0))
+        let mut name = self.0.pop()?;
+        for before in self.0.iter_mut().rev() {
+            core::mem::swap(before, &mut name);
+        }
+        Some(name)
     }
 
     /// All of them; nobody waits any more.
-    pub(super) fn take(&mut self) -> Self {
+    pub(super) fn take_all(&mut self) -> Self {
         core::mem::replace(self, Self::new())
     }
 }
@@ -52,11 +57,10 @@ impl<K: Name, const W: usize> Waiters<K, W> {
     }
 }
 
-impl<K, const W: usize> IntoIterator for Waiters<K, W> {
+impl<K, const W: usize> Iterator for Waiters<K, W> {
     type Item = K;
-    type IntoIter = <Vec<K, W> as IntoIterator>::IntoIter;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn next(&mut self) -> Option<K> {
+        self.pop()
     }
 }

@@ -34,31 +34,34 @@ use crate::executor::TICK;
 use crate::time::{Duration, EPOCH, Instant};
 use core::marker::PhantomData;
 
-/// How many children a node of the heap has. Two compare least, four lie in fewer cache lines and move least; see
-/// `tests/benches/heart.rs`.
-const ARITY: usize = 4;
-
 const NONE: u32 = u32::MAX;
 
 /// Room for one event: 32 bytes, and the action.
 #[derive(Debug)]
 pub struct Slot<A> {
-    /// What stands at this place of the heap. Unrelated to the rest of the slot.
     key: Key,
     generation: u32,
     /// Where in the heap this slot's event stands, or the next free slot.
     at: u32,
+    /// Which slot's event stands at this place of the heap. Unrelated to the rest of this slot: so a move in the heap is
+    /// two words, and the event stays where it is.
+    heap: u32,
     action: Option<A>,
 }
 
 impl<A> Slot<A> {
     /// A free slot, to build arrays from: `[const { Slot::EMPTY }; 8]`.
     pub const EMPTY: Self = Self {
-        key: Key { time: [0; 2], priority: 0, entry: [0; 2], slot: NONE },
+        key: Key { time: [0; 2], priority: 0, entry: [0; 2] },
         generation: 0,
         at: NONE,
+        heap: NONE,
         action: None,
     };
+
+    fn time(&self) -> Instant {
+        Instant::from_ticks(whole(self.key.time))
+    }
 }
 
 impl<A> Default for Slot<A> {
@@ -67,14 +70,30 @@ impl<A> Default for Slot<A> {
     }
 }
 
-/// What events are ordered by: field by field. In halves, so that a 32-bit target pads nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// What events are ordered by. In halves, so that a 32-bit target pads nothing.
+#[derive(Clone, Copy, Debug)]
 struct Key {
     time: [u32; 2],
     priority: i32,
     /// How many were entered before.
     entry: [u32; 2],
-    slot: u32,
+}
+
+impl Key {
+    /// No two are equal: each event has its own entry.
+    fn order(&self) -> (u64, i32, u64) {
+        (whole(self.time), self.priority, whole(self.entry))
+    }
+
+    fn is_before(&self, other: &Self) -> bool {
+        let (high, others) = (self.time[1], other.time[1]);
+        // Hardly ever do times differ by more than 71 minutes.
+        if high != others {
+            return high < others;
+        }
+        let (low, others) = (self.time[0], other.time[0]);
+        if low == others { self.order() < other.order() } else { low < others }
+    }
 }
 
 /// Names an event of one scheduler. `Copy`; stale once the event was run or cancelled.
@@ -149,11 +168,11 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
         let Some(slot) = self.slots.as_mut().get_mut(index as usize) else { return Err(Full(action)) };
         self.free = slot.at;
         slot.action = Some(action);
+        slot.key = Key { time: halves(time.as_ticks()), priority, entry: halves(self.entered) };
         let id = EventId { index, generation: slot.generation };
-        let key = Key { time: halves(time.as_ticks()), priority, entry: halves(self.entered), slot: index };
         self.entered += 1;
         self.len += 1;
-        self.sift_up(self.len as usize - 1, key);
+        self.rise(self.len - 1, index);
         Ok(id)
     }
 
@@ -172,7 +191,7 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
         if slot.generation != id.generation || slot.action.is_none() {
             return None;
         }
-        self.remove(slot.at as usize).map(|event| event.action)
+        self.remove(slot.at).map(|event| event.action)
     }
 
     /// Whether no event is queued.
@@ -198,16 +217,18 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
 
     /// When the next event is to run. O(1).
     pub fn next_deadline(&self) -> Option<Instant> {
-        Some(whole(self.first()?.time))
+        Some(self.first()?.time())
     }
 
     /// The queued events in the order in which they would run. O(N) for each step.
     pub fn queue(&self) -> impl Iterator<Item = Event<&A>> {
-        let keys = self.slots.as_ref().get(..self.len as usize).unwrap_or_default();
-        let next = move |after: Option<Key>| keys.iter().map(|slot| slot.key).filter(|&key| Some(key) > after).min();
-        core::iter::successors(next(None), move |&key| next(Some(key))).filter_map(|key| {
-            let action = self.slots.as_ref().get(key.slot as usize)?.action.as_ref()?;
-            Some(Event { time: whole(key.time), priority: key.priority, action })
+        let slots = self.slots.as_ref();
+        let queued = slots.iter().take(self.len as usize).filter_map(|place| slots.get(place.heap as usize));
+        let next = move |after| {
+            queued.clone().filter(|slot| Some(slot.key.order()) > after).min_by_key(|slot| slot.key.order())
+        };
+        core::iter::successors(next(None), move |slot| next(Some(slot.key.order()))).filter_map(|slot| {
+            Some(Event { time: slot.time(), priority: slot.key.priority, action: slot.action.as_ref()? })
         })
     }
 
@@ -215,7 +236,7 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
     /// O(log N).
     pub fn next_due(&mut self, now: Instant) -> Option<Event<A>> {
         self.now = self.now.max(now);
-        if whole(self.first()?.time) > now {
+        if self.first()?.time() > now {
             return None;
         }
         self.remove(0)
@@ -269,84 +290,89 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
         Ok(())
     }
 
-    fn first(&self) -> Option<Key> {
-        if self.len == 0 { None } else { Some(self.slots.as_ref().first()?.key) }
+    fn first(&self) -> Option<&Slot<A>> {
+        let slots = self.slots.as_ref();
+        if self.len == 0 { None } else { slots.get(slots.first()?.heap as usize) }
     }
 
     /// Takes out what stands at this place of the heap.
-    fn remove(&mut self, place: usize) -> Option<Event<A>> {
-        let last = (self.len as usize).checked_sub(1)?;
+    fn remove(&mut self, place: u32) -> Option<Event<A>> {
         let slots = self.slots.as_mut();
-        let moved = slots.get(last)?.key;
-        let key = slots.get(place)?.key;
-        self.len -= 1;
-        let slot = slots.get_mut(key.slot as usize)?;
+        let last = self.len.checked_sub(1)?;
+        let moved = slots.get(last as usize)?.heap;
+        let index = slots.get(place as usize)?.heap;
+        let slot = slots.get_mut(index as usize)?;
+        let action = slot.action.take()?;
+        let event = Event { time: slot.time(), priority: slot.key.priority, action };
         slot.generation = slot.generation.wrapping_add(1);
         slot.at = self.free;
-        self.free = key.slot;
-        let action = slot.action.take()?;
+        self.free = index;
+        self.len = last;
         if place != last {
-            let parent = place.checked_sub(1).and_then(|below| slots.get(below / ARITY));
-            if parent.is_some_and(|parent| moved < parent.key) {
-                self.sift_up(place, moved);
-            } else {
-                self.sift_down(place, moved);
-            }
+            let hole = self.sink(place);
+            self.rise(hole, moved);
         }
-        Some(Event { time: whole(key.time), priority: key.priority, action })
+        Some(event)
     }
 
-    fn put(slots: &mut [Slot<A>], place: usize, key: Key) {
-        if let Some(slot) = slots.get_mut(place) {
-            slot.key = key;
-        }
-        if let Some(slot) = slots.get_mut(key.slot as usize) {
-            slot.at = place as u32;
-        }
-    }
-
-    /// Puts `key` at this place or above.
-    fn sift_up(&mut self, mut place: usize, key: Key) {
+    /// Moves the least below a hole into it, until the hole is at the bottom; returns where. Whoever is to fill it came
+    /// from the bottom and hardly rises, so that this compares half as often as to look for its place on the way down.
+    fn sink(&mut self, mut hole: u32) -> u32 {
         let slots = self.slots.as_mut();
-        while let Some(below) = place.checked_sub(1) {
-            let Some(&Slot { key: parent, .. }) = slots.get(below / ARITY) else { break };
-            if parent <= key {
-                break;
-            }
-            Self::put(slots, place, parent);
-            place = below / ARITY;
-        }
-        Self::put(slots, place, key);
-    }
-
-    /// Puts `key` at this place or below.
-    fn sift_down(&mut self, mut place: usize, key: Key) {
-        let slots = self.slots.as_mut();
-        let len = self.len as usize;
+        let last = self.len.saturating_sub(1);
         loop {
-            let first = place * ARITY + 1;
-            let Some(children) = slots.get(first..len.min(first + ARITY)) else { break };
-            let Some((child, least)) = (first..).zip(children.iter().map(|slot| slot.key)).min_by_key(|&(_, key)| key)
-            else {
-                break;
-            };
-            if key <= least {
-                break;
+            let mut child = 2 * hole + 1;
+            if child > last {
+                return hole;
             }
-            Self::put(slots, place, least);
-            place = child;
+            let Some((mut index, first)) = standing(slots, child) else { return hole };
+            if child < last
+                && let Some((other, second)) = standing(slots, child + 1)
+                && second.key.is_before(&first.key)
+            {
+                (child, index) = (child + 1, other);
+            }
+            put(slots, hole, index);
+            hole = child;
         }
-        Self::put(slots, place, key);
+    }
+
+    /// Puts an event into a hole, or as far above as it belongs.
+    fn rise(&mut self, mut hole: u32, index: u32) {
+        let slots = self.slots.as_mut();
+        let Some(&Slot { key, .. }) = slots.get(index as usize) else { return };
+        while let Some(below) = hole.checked_sub(1)
+            && let Some((parent, slot)) = standing(slots, below / 2)
+            && key.is_before(&slot.key)
+        {
+            put(slots, hole, parent);
+            hole = below / 2;
+        }
+        put(slots, hole, index);
     }
 }
 
-/// Most significant first, as arrays are compared.
-fn halves(value: u64) -> [u32; 2] {
-    [(value >> 32) as u32, value as u32]
+/// What stands at a place of the heap.
+fn standing<A>(slots: &[Slot<A>], place: u32) -> Option<(u32, &Slot<A>)> {
+    let index = slots.get(place as usize)?.heap;
+    Some((index, slots.get(index as usize)?))
 }
 
-fn whole([high, low]: [u32; 2]) -> Instant {
-    Instant::from_ticks(u64::from(high) << 32 | u64::from(low))
+fn put<A>(slots: &mut [Slot<A>], place: u32, index: u32) {
+    if let Some(slot) = slots.get_mut(place as usize) {
+        slot.heap = index;
+    }
+    if let Some(slot) = slots.get_mut(index as usize) {
+        slot.at = place;
+    }
+}
+
+fn halves(value: u64) -> [u32; 2] {
+    [value as u32, (value >> 32) as u32]
+}
+
+fn whole([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 #[cfg(test)]

@@ -190,9 +190,14 @@ impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
 
     /// Stops a timer and returns its value; `None`: the id is stale. O(1).
     pub fn cancel(&mut self, id: TimerId) -> Option<T> {
-        self.slot(id)?;
-        self.wheel.remove(self.slots.as_mut(), id.index);
-        self.release(id.index)
+        let slots = self.slots.as_mut();
+        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        let (_, value) = slot.held.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.wheel.remove(slots, id.index);
+        self.free.push(slots, id.index);
+        self.len -= 1;
+        Some(value)
     }
 
     /// Moves a timer to another deadline, as if it had just been started; false: the id is stale. O(1).
@@ -285,10 +290,16 @@ impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
 /// The deadline after `last` that is after `now`, and how many are skipped; `None` after the end of time.
 fn next(last: Instant, period: Duration, now: Instant) -> (u64, Option<Instant>) {
     let (last, period) = (last.as_ticks(), period.as_ticks());
-    let late = now.as_ticks().saturating_sub(last);
-    // The division is slow on small targets, and hardly ever needed.
-    let missed = if late < period { 0 } else { late.checked_div(period).unwrap_or(0) };
-    let next = missed.checked_add(1).and_then(|periods| last.checked_add(periods.checked_mul(period)?));
+    let mut late = now.as_ticks().saturating_sub(last);
+    let mut missed = 0;
+    // Bit by bit: it is hardly ever needed, and division of 64 bits takes a kilobyte of flash on small targets.
+    for shift in (0..=period.leading_zeros().saturating_sub(late.leading_zeros())).rev() {
+        if period << shift <= late {
+            late -= period << shift;
+            missed |= 1 << shift;
+        }
+    }
+    let next = u64::checked_add(missed, 1).and_then(|periods| last.checked_add(periods.checked_mul(period)?));
     (missed, next.map(Instant::from_ticks))
 }
 

@@ -16,13 +16,14 @@ impl Period {
 
     /// `None`: the span is zero, or needs more than 29 bits in every unit that divides it.
     pub(super) fn new(span: Duration, replay: bool) -> Option<Self> {
-        let ticks = span.as_ticks();
-        UNITS.iter().zip(0u32..).find_map(|(&unit, tag)| {
-            let count = ticks.checked_div(unit)?;
-            let fits = count * unit == ticks && count < 1 << 29;
-            NonZeroU32::new(if fits { (count as u32) << 3 } else { 0 })
-                .map(|count| Self(count | u32::from(replay) << 2 | tag))
-        })
+        let (mut count, mut unit) = (span.as_ticks(), 0);
+        while count >= 1 << 29 {
+            count = thousandth(count)?;
+            unit += 1;
+        }
+        let fits = unit < UNITS.len() as u32;
+        NonZeroU32::new(if fits { (count as u32) << 3 } else { 0 })
+            .map(|count| Self(count | u32::from(replay) << 2 | unit))
     }
 
     /// `None`: this repeats never.
@@ -34,6 +35,17 @@ impl Period {
     pub(super) fn replays(self) -> bool {
         self.0.get() & 4 != 0
     }
+}
+
+/// `None`: it is not whole. In digits of 16 bits, because dividing 64 bits takes a kilobyte of flash on small targets.
+fn thousandth(value: u64) -> Option<u64> {
+    let (mut quotient, mut rest) = (0, 0);
+    for shift in [48, 32, 16, 0] {
+        let digits = rest << 16 | (value >> shift) as u32 & 0xFFFF;
+        quotient = quotient << 16 | u64::from(digits / 1_000);
+        rest = digits % 1_000;
+    }
+    (rest == 0).then_some(quotient)
 }
 
 #[cfg(test)]

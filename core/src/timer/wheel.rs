@@ -20,22 +20,24 @@
 use crate::list::{List, NONE, Nodes};
 use crate::time::{EPOCH, Instant};
 
-const LEVELS: usize = 8;
+/// Eight of digits, and one for what is beyond them.
+const LEVELS: usize = 9;
 const DIGITS: usize = 16;
-/// The level of nodes beyond the eight digits.
-const FAR: u32 = LEVELS as u32;
+/// The level of nodes beyond the eight digits: it has a single bucket.
+const FAR: u32 = LEVELS as u32 - 1;
+/// Of the first deadline.
+const UNKNOWN: Instant = EPOCH;
 
 #[derive(Debug)]
 pub(crate) struct Wheel {
     elapsed: Instant,
-    /// The first deadline, while it is known.
-    first: Option<Instant>,
-    /// One bit for each level that holds anything, and one for `far`.
+    /// The first deadline, or `UNKNOWN`: what comes before it cannot be, so that one comparison tells.
+    first: Instant,
+    /// One bit for each level that holds anything.
     levels: u16,
     /// One bit for each bucket that holds anything.
     digits: [u16; LEVELS],
-    buckets: [List; LEVELS * DIGITS],
-    far: List,
+    buckets: [List; FAR as usize * DIGITS + 1],
 }
 
 /// Where a node lies.
@@ -45,15 +47,20 @@ struct Place {
     digit: u32,
 }
 
+impl Place {
+    fn bucket(self) -> usize {
+        self.level as usize * DIGITS + self.digit as usize
+    }
+}
+
 impl Wheel {
     pub(crate) const fn new() -> Self {
         Self {
             elapsed: EPOCH,
-            first: None,
+            first: UNKNOWN,
             levels: 0,
             digits: [0; LEVELS],
-            buckets: [List::EMPTY; LEVELS * DIGITS],
-            far: List::EMPTY,
+            buckets: [List::EMPTY; FAR as usize * DIGITS + 1],
         }
     }
 
@@ -61,8 +68,8 @@ impl Wheel {
     pub(crate) fn insert<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, deadline: Instant) {
         let Some(node) = nodes.node(index) else { return };
         node.set_deadline(deadline);
-        if self.levels == 0 || self.first.is_some_and(|first| deadline < first) {
-            self.first = Some(deadline);
+        if deadline < self.first || self.levels == 0 {
+            self.first = deadline;
         }
         self.link(nodes, index, deadline);
     }
@@ -71,11 +78,11 @@ impl Wheel {
     pub(crate) fn remove<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
         let Some(node) = nodes.node(index) else { return };
         let deadline = node.deadline();
-        if self.first == Some(deadline) {
-            self.first = None;
+        if self.first == deadline {
+            self.first = UNKNOWN;
         }
         let place = self.place(deadline);
-        let bucket = self.bucket(place);
+        let Some(bucket) = self.buckets.get_mut(place.bucket()) else { return };
         bucket.remove(nodes, index);
         if bucket.is_empty() {
             self.emptied(place);
@@ -85,9 +92,10 @@ impl Wheel {
     /// Takes out the first node that is due at `now`, in order of deadline, then of insertion. O(1) amortised: a node
     /// moves at most once per level, and once for every 71 minutes that it waits.
     pub(crate) fn pop<N: Nodes + ?Sized>(&mut self, nodes: &mut N, now: Instant) -> Option<u32> {
-        while let Some(place) = self.first_place() {
+        while self.levels != 0 {
+            let place = self.first_place();
             let start = self.start(place);
-            let bucket = self.bucket(place);
+            let bucket = self.buckets.get_mut(place.bucket())?;
             let index = bucket.first();
             let node = nodes.node(index)?;
             let due = if place.level == 0 {
@@ -95,9 +103,7 @@ impl Wheel {
             } else if node.next() == NONE {
                 node.deadline()
             } else if start <= now {
-                let bucket = *bucket;
-                let first = earliest(nodes, bucket);
-                self.first = Some(first);
+                let first = self.first(nodes)?;
                 self.elapsed = first.min(now);
                 self.spill(nodes, place);
                 continue;
@@ -110,7 +116,7 @@ impl Wheel {
                     self.emptied(place);
                 }
                 self.elapsed = due;
-                self.first = None;
+                self.first = UNKNOWN;
                 return Some(index);
             }
             if place.level > 0 && start <= now {
@@ -126,82 +132,74 @@ impl Wheel {
 
     /// The first deadline. O(1); after a removal of what was first, O(nodes in the first bucket).
     pub(crate) fn first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> Option<Instant> {
-        let place = self.first_place()?;
-        if self.first.is_none() {
-            let bucket = *self.bucket(place);
-            self.first = Some(earliest(nodes, bucket));
+        if self.levels == 0 {
+            return None;
         }
-        self.first
+        if self.first == UNKNOWN {
+            self.first = earliest(nodes, *self.buckets.get(self.first_place().bucket())?);
+        }
+        Some(self.first)
     }
 
     fn link<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, deadline: Instant) {
         let place = self.place(deadline);
-        self.levels |= 1 << place.level;
-        if place.level < FAR {
-            self.digits[place.level as usize % LEVELS] |= 1 << place.digit;
+        let Some(bucket) = self.buckets.get_mut(place.bucket()) else { return };
+        if bucket.is_empty() {
+            self.levels |= 1 << place.level;
+            if let Some(digits) = self.digits.get_mut(place.level as usize) {
+                *digits |= 1 << place.digit;
+            }
         }
-        self.bucket(place).push(nodes, index);
+        bucket.push(nodes, index);
     }
 
     /// Puts the nodes of a bucket that time has entered where they belong now.
     fn spill<N: Nodes + ?Sized>(&mut self, nodes: &mut N, place: Place) {
-        let mut bucket = core::mem::replace(self.bucket(place), List::EMPTY);
+        let Some(bucket) = self.buckets.get_mut(place.bucket()) else { return };
+        let mut next = core::mem::replace(bucket, List::EMPTY).first();
         self.emptied(place);
-        while let Some(index) = bucket.pop(nodes) {
-            let Some(node) = nodes.node(index) else { return };
-            let deadline = node.deadline();
+        while let Some(node) = nodes.node(next) {
+            let (index, deadline) = (next, node.deadline());
+            next = node.next();
             self.link(nodes, index, deadline);
         }
     }
 
     fn place(&self, deadline: Instant) -> Place {
         let at = deadline.max(self.elapsed).as_ticks();
-        let elapsed = self.elapsed.as_ticks();
-        if at >> 32 != elapsed >> 32 {
+        let apart = at ^ self.elapsed.as_ticks();
+        if apart >> 32 != 0 {
             return Place { level: FAR, digit: 0 };
         }
-        let difference = (at ^ elapsed) as u32;
-        let level = (difference | 1).ilog2() / 4;
+        let level = (apart as u32 | 1).ilog2() / 4;
         Place { level, digit: at as u32 >> (4 * level) & 15 }
     }
 
-    fn first_place(&self) -> Option<Place> {
-        if self.levels == 0 {
-            return None;
-        }
+    /// The first bucket that holds anything. There must be one.
+    fn first_place(&self) -> Place {
         let level = self.levels.trailing_zeros();
-        let digit = if level < FAR { self.digits[level as usize % LEVELS].trailing_zeros() } else { 0 };
-        Some(Place { level, digit })
+        let digits = self.digits.get(level as usize).copied().unwrap_or_default();
+        Place { level, digit: digits.trailing_zeros() }
     }
 
     /// The time at which a bucket that lies ahead begins.
     fn start(&self, place: Place) -> Instant {
         let elapsed = self.elapsed.as_ticks();
         Instant::from_ticks(if place.level < FAR {
-            let above = !(0xF_u32 << (4 * place.level)) & !((1 << (4 * place.level)) - 1);
-            elapsed >> 32 << 32 | u64::from(elapsed as u32 & above | place.digit << (4 * place.level))
+            let below = 4 * place.level;
+            elapsed >> 32 << 32 | u64::from((elapsed as u32 >> below & !15 | place.digit) << below)
         } else {
             ((elapsed >> 32) + 1) << 32
         })
     }
 
-    fn bucket(&mut self, place: Place) -> &mut List {
-        if place.level < FAR {
-            &mut self.buckets[(place.level as usize * DIGITS + place.digit as usize) % (LEVELS * DIGITS)]
-        } else {
-            &mut self.far
-        }
-    }
-
     fn emptied(&mut self, place: Place) {
-        if place.level < FAR {
-            let digits = &mut self.digits[place.level as usize % LEVELS];
+        if let Some(digits) = self.digits.get_mut(place.level as usize) {
             *digits &= !(1 << place.digit);
-            if *digits != 0 {
-                return;
+            if *digits == 0 {
+                self.levels &= !(1 << place.level);
             }
         }
-        self.levels &= !(1 << place.level);
     }
 }
 

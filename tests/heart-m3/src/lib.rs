@@ -1,14 +1,16 @@
 //! What the small images are made of: one function for each module, that uses all of it that a firmware would.
 //!
 //! Everything goes through `black_box`, so that nothing is computed at compile time or left out.
+//! There are few slots, because what is in them at the start takes flash too, and is the firmware's.
 #![no_std]
 
 use core::hint::black_box;
 use tidemill_core::executor::Executor;
-use tidemill_core::net::NoNetwork;
+use tidemill_core::net::{NoNetwork, Token};
 use tidemill_core::pool;
+use tidemill_core::queue::{Fifo, Queue};
 use tidemill_core::sched::{self, Scheduler};
-use tidemill_core::task::{Context, Task};
+use tidemill_core::task::{Context, Task, Wake};
 use tidemill_core::time::{Duration, Instant};
 use tidemill_core::timer::{self, Missed, TimerWheel};
 
@@ -43,7 +45,7 @@ impl Task<NoNetwork> for Blink {
 /// Submit, turn, take the result, cancel.
 #[inline(never)]
 pub fn pool() {
-    let mut slots = [const { pool::Slot::EMPTY }; 8];
+    let mut slots = [const { pool::Slot::EMPTY }; 2];
     let slots: &mut [pool::Slot<Blink, u32>] = black_box(&mut slots);
     let mut executor = Executor::new(slots);
     while black_box(true) {
@@ -61,7 +63,7 @@ pub fn pool() {
 /// Start once and periodically, expire, cancel.
 #[inline(never)]
 pub fn timer() {
-    let mut slots = [const { timer::Slot::EMPTY }; 8];
+    let mut slots = [const { timer::Slot::EMPTY }; 2];
     let slots: &mut [timer::Slot<u32>] = black_box(&mut slots);
     let mut wheel = TimerWheel::new(slots);
     while black_box(true) {
@@ -79,7 +81,7 @@ pub fn timer() {
 /// Enter, run, cancel.
 #[inline(never)]
 pub fn sched() {
-    let mut slots = [const { sched::Slot::EMPTY }; 8];
+    let mut slots = [const { sched::Slot::EMPTY }; 2];
     let slots: &mut [sched::Slot<u32>] = black_box(&mut slots);
     let mut scheduler = Scheduler::new(slots);
     while black_box(true) {
@@ -91,5 +93,27 @@ pub fn sched() {
             black_box(scheduler.next_deadline());
             black_box(scheduler.cancel(id));
         }
+    }
+}
+
+/// Whoever waits.
+struct Tasks;
+
+impl Wake for Tasks {
+    fn wake(&mut self, token: Token) {
+        black_box(token);
+    }
+}
+
+/// Put, get, done, shut down.
+#[inline(never)]
+pub fn queue() {
+    let mut queue: Queue<Fifo<u32, 8>> = Queue::new(Fifo::new());
+    let queue = black_box(&mut queue);
+    while black_box(true) {
+        let _ = black_box(queue.put_nowait(black_box(7), &mut Tasks));
+        let _ = black_box(queue.get_nowait(&mut Tasks));
+        let _ = black_box(queue.task_done(&mut Tasks));
+        queue.shutdown(black_box(true), &mut Tasks);
     }
 }

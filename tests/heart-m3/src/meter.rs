@@ -45,7 +45,7 @@ impl Meter {
         }
         let mut empty = Count::default();
         for i in 0..100_u32 {
-            empty.of(|| black_box(i));
+            empty.of(i, |i| i);
         }
         Self { overhead: empty.worst, rows: Vec::new() }
     }
@@ -67,12 +67,14 @@ impl Meter {
 }
 
 impl Count {
-    /// Runs and counts it.
+    /// Runs and counts it. What it needs goes through `input`, or the compiler may compute it while it is counted.
     #[inline(always)]
-    pub fn of<R>(&mut self, operation: impl FnOnce() -> R) -> R {
+    pub fn of<I, R>(&mut self, input: I, operation: impl FnOnce(I) -> R) -> R {
+        let input = black_box(input);
         let before = now();
         compiler_fence(Ordering::SeqCst);
-        let result = black_box(operation());
+        let result = operation(input);
+        black_box(&result);
         compiler_fence(Ordering::SeqCst);
         let after = now();
         let ns = before.wrapping_sub(after) * TICK_NS;

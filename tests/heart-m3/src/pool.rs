@@ -45,6 +45,7 @@ impl Task<NoNetwork, Shared> for Wait {
     }
 }
 
+#[inline(never)]
 fn ours(meter: &mut Meter, entries: usize) {
     // SAFETY: one measurement at a time.
     let mut arena = unsafe { Arena::new() };
@@ -64,18 +65,18 @@ fn ours(meter: &mut Meter, entries: usize) {
     for _ in 0..2_000 {
         let task = &mut tasks[draw.below(entries)];
         let (id, token) = *task;
-        wake.of(|| executor.wake(token));
-        poll.of(|| executor.turn(EPOCH, &mut NoNetwork, &mut shared));
+        wake.of(token, |token| executor.wake(token));
+        poll.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
         executor.wake(token);
         shared.end = true;
-        end.of(|| executor.turn(EPOCH, &mut NoNetwork, &mut shared));
+        end.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
         shared.end = false;
-        let _ = result.of(|| executor.pool.result(id)).expect("ended");
-        let id = submit.of(|| executor.pool.submit(Wait)).ok().expect("room");
-        cancel.of(|| executor.pool.abort(id));
+        let _ = result.of(id, |id| executor.pool.result(id)).expect("ended");
+        let id = submit.of(Wait, |task| executor.pool.submit(task)).ok().expect("room");
+        cancel.of(id, |id| executor.pool.abort(id));
         let _ = executor.pool.result(id);
         let id = executor.pool.submit(Wait).ok().expect("room");
-        first.of(|| executor.turn(EPOCH, &mut NoNetwork, &mut shared));
+        first.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
         *task = (id, shared.token.expect("polled"));
     }
     let names = ["pool.submit", "pool.turn1", "pool.wake", "pool.poll", "pool.complete", "pool.result", "pool.cancel"];
@@ -89,9 +90,9 @@ fn ours(meter: &mut Meter, entries: usize) {
     let _ = executor.pool.result(id);
     shared.end = true;
     for _ in 0..1_000 {
-        let _ = all.of(|| {
+        let _ = all.of(EPOCH, |now| {
             let id = executor.pool.submit(Wait).ok()?;
-            executor.turn(EPOCH, &mut NoNetwork, &mut shared);
+            executor.turn(now, &mut NoNetwork, &mut shared);
             executor.pool.result(id).ok()
         });
     }
@@ -154,18 +155,18 @@ fn embassy<const N: usize>(meter: &mut Meter) {
     let [submit, first, wake, poll, complete, all] = &mut counts;
     for _ in 0..2_000 {
         let waker = &mut wakers[draw.below(N)];
-        wake.of(|| waker.wake_by_ref());
-        poll.of(turn);
+        wake.of((), |()| waker.wake_by_ref());
+        poll.of((), |()| turn());
         end(true);
         waker.wake_by_ref();
-        complete.of(turn);
-        all.of(|| {
+        complete.of((), |()| turn());
+        all.of((), |()| {
             spawn();
             turn();
         });
         end(false);
-        submit.of(spawn);
-        first.of(turn);
+        submit.of((), |()| spawn());
+        first.of((), |()| turn());
         *waker = take();
     }
     let names = ["pool.submit", "pool.turn1", "pool.wake", "pool.poll", "pool.complete", "pool.submit+poll+complete"];

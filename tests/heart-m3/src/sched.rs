@@ -16,6 +16,7 @@ pub fn measure(meter: &mut Meter) {
     heapless::<100_000>(meter);
 }
 
+#[inline(never)]
 fn ours(meter: &mut Meter, entries: usize) {
     // SAFETY: one measurement at a time.
     let mut arena = unsafe { Arena::new() };
@@ -30,11 +31,11 @@ fn ours(meter: &mut Meter, entries: usize) {
     for _ in 0..2_000 {
         let at = Instant::from_ticks(now + draw.delay());
         let id = scheduler.enter_abs(at, 0, 0).expect("room");
-        cancel.of(|| scheduler.cancel(id));
+        cancel.of(id, |id| scheduler.cancel(id));
         let at = Instant::from_ticks(now + draw.delay());
-        let _ = enter.of(|| scheduler.enter_abs(at, 0, 0));
+        let _ = enter.of(at, |at| scheduler.enter_abs(at, 0, 0));
         let next = scheduler.next_deadline().expect("not empty");
-        now = run.of(|| scheduler.next_due(next)).expect("due").time.as_ticks();
+        now = run.of(next, |now| scheduler.next_due(now)).expect("due").time.as_ticks();
     }
     meter.add("sched.enter", "tidemill", entries, enter);
     meter.add("sched.run", "tidemill", entries, run);
@@ -56,11 +57,11 @@ fn heapless<const N: usize>(meter: &mut Meter) {
     let mut now = 0;
     for _ in 0..2_000 {
         let at = now + draw.delay();
-        let _ = enter.of(|| {
+        let _ = enter.of(at, |at| {
             order += 1;
             heap.push((at, 0, order, 0))
         });
-        now = run.of(|| heap.pop()).expect("not empty").0;
+        now = run.of((), |()| heap.pop()).expect("not empty").0;
     }
     meter.add("sched.enter", "heapless-heap", N, enter);
     meter.add("sched.run", "heapless-heap", N, run);

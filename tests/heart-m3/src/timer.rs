@@ -27,6 +27,7 @@ pub fn measure(meter: &mut Meter) {
     heapless::<100_000>(meter);
 }
 
+#[inline(never)]
 fn ours(meter: &mut Meter, entries: usize) {
     // SAFETY: one measurement at a time.
     let mut arena = unsafe { Arena::new() };
@@ -40,15 +41,15 @@ fn ours(meter: &mut Meter, entries: usize) {
     for _ in 0..2_000 {
         let index = draw.below(entries);
         let id = ids[index];
-        cancel.of(|| wheel.cancel(id));
+        cancel.of(id, |id| wheel.cancel(id));
         let deadline = Instant::from_ticks(draw.delay());
-        ids[index] = start.of(|| wheel.start(deadline, index as u32)).expect("room");
+        ids[index] = start.of(deadline, |deadline| wheel.start(deadline, index as u32)).expect("room");
     }
     // Twice round, so that every timer has gone all the way down.
     let mut left = 2 * entries.max(1_000);
     let mut now = Instant::from_ticks(0);
     while left > 0 {
-        let due = expiry.of(|| {
+        let due = expiry.of((), |()| {
             now = wheel.next_deadline().unwrap_or(now);
             wheel.expire(now)
         });
@@ -95,9 +96,9 @@ fn embassy<const N: usize>(meter: &mut Meter) {
     for _ in 0..1_000 {
         let new = waker(spare);
         let at = now + draw.delay();
-        start.of(|| queue.schedule_wake(at, &new));
+        start.of(at, |at| queue.schedule_wake(at, &new));
         now = queue.next_expiration(now);
-        expiry.of(|| queue.next_expiration(now));
+        expiry.of(now, |now| queue.next_expiration(now));
         let mut fired = fired();
         spare = fired.pop().expect("one was due");
         for also in fired {
@@ -149,10 +150,10 @@ fn rtic(meter: &mut Meter, entries: usize, times: usize) {
     let (mut start, mut cancel, mut expiry) = (meter.count(), meter.count(), meter.count());
     for _ in 0..times {
         let index = draw.below(entries);
-        cancel.of(|| delays[index] = None);
+        cancel.of(index, |index| delays[index] = None);
         let waker = waker(index);
         let at = draw.delay();
-        let _ = start.of(|| {
+        let _ = start.of((index, at), |(index, at)| {
             let delay = delays[index].insert(RTIC.delay_until(at));
             // SAFETY: the arena does not move.
             unsafe { Pin::new_unchecked(delay) }.poll(&mut Context::from_waker(&waker))
@@ -164,7 +165,7 @@ fn rtic(meter: &mut Meter, entries: usize, times: usize) {
         unsafe { RTIC_NOW += 10_000_000 / entries as u64 };
         let before = expiry;
         // SAFETY: it always is, says its documentation.
-        expiry.of(|| unsafe { RTIC.on_monotonic_interrupt() });
+        expiry.of((), |()| unsafe { RTIC.on_monotonic_interrupt() });
         let woken = fired();
         if woken.len() != 1 {
             expiry = before;
@@ -198,8 +199,8 @@ fn heapless<const N: usize>(meter: &mut Meter) {
     let (mut now, mut value) = (0, N as u32);
     for _ in 0..2_000 {
         let at = now + draw.delay();
-        let _ = start.of(|| heap.push((at, value)));
-        (now, value) = expiry.of(|| heap.pop()).expect("not empty");
+        let _ = start.of((at, value), |timer| heap.push(timer));
+        (now, value) = expiry.of((), |()| heap.pop()).expect("not empty");
     }
     meter.add("timer.start", "heapless-heap", N, start);
     meter.add("timer.expiry", "heapless-heap", N, expiry);

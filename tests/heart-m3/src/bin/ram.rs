@@ -6,7 +6,7 @@
 
 use core::mem::MaybeUninit;
 use heart_m3 as _;
-use tidemill_core::{pool, sched, timer};
+use tidemill_core::{pool, queue, sched, timer};
 
 type Payload = [u32; 4];
 
@@ -25,6 +25,7 @@ sizes! {
     RAM_TIMER_WHEEL: timer::TimerWheel<Payload, &'static mut [timer::Slot<Payload>]>;
     RAM_EVENT_SLOT: sched::Slot<Payload>;
     RAM_SCHEDULER: sched::Scheduler<Payload, &'static mut [sched::Slot<Payload>]>;
+    RAM_QUEUE: queue::Queue<queue::Fifo<Payload, 1>>;
     RAM_PAYLOAD: Payload;
 }
 

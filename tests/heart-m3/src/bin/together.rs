@@ -7,5 +7,7 @@ fn main() -> ! {
     loop {
         heart_m3::pool();
         heart_m3::timer();
+        heart_m3::sched();
+        heart_m3::queue();
     }
 }
