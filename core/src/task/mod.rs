@@ -89,7 +89,7 @@ pub struct Me {
 
 impl Me {
     pub(crate) fn new(token: Token) -> Self {
-        Self { token, waits: Waits::default() }
+        Self { token, waits: Waits::NOTHING }
     }
 
     #[cfg(all(test, not(loom)))]
@@ -117,29 +117,39 @@ impl Me {
 /// Wakes siblings: tasks of the same pool. O(1); more than four different ones in one poll wake all.
 impl Wake for Me {
     fn wake(&mut self, token: Token) {
-        match self.waits.woken.iter_mut().find(|slot| slot.is_none_or(|woken| woken == token)) {
-            Some(slot) => *slot = Some(token),
+        if self.waits.woken().any(|woken| woken == token) {
+            return;
+        }
+        match self.waits.woken.get_mut(usize::from(self.waits.woken_len)) {
+            Some(slot) => {
+                *slot = token;
+                self.waits.woken_len += 1;
+            }
             None => self.waits.wake_all = true,
         }
     }
 }
 
 /// What a task said it waits for.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
     pub(crate) deadline: Option<Instant>,
     pub(crate) named: bool,
     pub(crate) wake_all: bool,
     pub(crate) end_turn: bool,
-    woken: [Option<Token>; WAKES],
+    woken_len: u8,
+    woken: [Token; WAKES],
 }
 
 /// How many siblings one poll can wake by name; beyond, all are woken.
 const WAKES: usize = 4;
 
 impl Waits {
+    const NOTHING: Self =
+        Self { deadline: None, named: false, wake_all: false, end_turn: false, woken_len: 0, woken: [Token(0); WAKES] };
+
     pub(crate) fn woken(self) -> impl Iterator<Item = Token> {
-        self.woken.into_iter().flatten()
+        self.woken.into_iter().take(usize::from(self.woken_len))
     }
 }
 

@@ -82,6 +82,17 @@ impl Count {
         result
     }
 
+    /// Of one of `times` that were counted together, without what `rest` says is spent anyway.
+    pub fn each(&self, rest: &Self, times: u32) -> Self {
+        let rest_sum = rest.sum * u64::from(self.times) / u64::from(rest.times);
+        Self {
+            times: self.times * times,
+            sum: self.sum - rest_sum,
+            worst: (self.worst - rest.worst).div_ceil(times),
+            ..*self
+        }
+    }
+
     #[inline(never)]
     fn add(&mut self, instructions: u32) {
         self.times += 1;

@@ -1,5 +1,8 @@
 //! Tasks: `N` live, each waiting to be woken. One at random is woken and waits again; is woken and ends, and its result is
 //! taken; and a new one is submitted, and polled for the first time.
+//!
+//! `pool.turn` is a turn with nothing to do, `pool.poll` what each of ten tasks adds to it that are woken and wait again,
+//! `pool.turn+poll` a turn with one of them, `pool.turn+complete` one in which that task ends.
 
 use crate::arena::Arena;
 use crate::draw::Draw;
@@ -79,11 +82,27 @@ fn ours(meter: &mut Meter, entries: usize) {
         first.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
         *task = (id, shared.token.expect("polled"));
     }
-    let names = ["pool.submit", "pool.turn1", "pool.wake", "pool.poll", "pool.complete", "pool.result", "pool.cancel"];
+    let names = [
+        "pool.submit",
+        "pool.turn+first",
+        "pool.wake",
+        "pool.turn+poll",
+        "pool.turn+complete",
+        "pool.result",
+        "pool.cancel",
+    ];
     for (name, count) in names.into_iter().zip(counts) {
         meter.add(name, "tidemill", entries, count);
     }
     // All but one stay as they are; the first slot takes a task that ends in its first poll.
+    let (mut idle, mut ten) = (meter.count(), meter.count());
+    for _ in 0..100 {
+        idle.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
+        tasks[..10].iter().for_each(|&(_, token)| executor.wake(token));
+        ten.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
+    }
+    meter.add("pool.turn", "tidemill", entries, idle);
+    meter.add("pool.poll", "tidemill", entries, ten.each(&idle, 10));
     let mut all = meter.count();
     let (id, _) = tasks[draw.below(entries)];
     executor.pool.abort(id);
@@ -169,7 +188,14 @@ fn embassy<const N: usize>(meter: &mut Meter) {
         first.of((), |()| turn());
         *waker = take();
     }
-    let names = ["pool.submit", "pool.turn1", "pool.wake", "pool.poll", "pool.complete", "pool.submit+poll+complete"];
+    let names = [
+        "pool.submit",
+        "pool.turn+first",
+        "pool.wake",
+        "pool.turn+poll",
+        "pool.turn+complete",
+        "pool.submit+poll+complete",
+    ];
     for (name, count) in names.into_iter().zip(counts) {
         meter.add(name, "embassy-executor", N, count);
     }
