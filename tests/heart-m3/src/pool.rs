@@ -188,6 +188,14 @@ fn embassy<const N: usize>(meter: &mut Meter) {
         first.of((), |()| turn());
         *waker = take();
     }
+    let (mut idle, mut ten) = (meter.count(), meter.count());
+    for _ in 0..100 {
+        idle.of((), |()| turn());
+        wakers[..10].iter().for_each(Waker::wake_by_ref);
+        ten.of((), |()| turn());
+    }
+    meter.add("pool.turn", "embassy-executor", N, idle);
+    meter.add("pool.poll", "embassy-executor", N, ten.each(&idle, 10));
     let names = [
         "pool.submit",
         "pool.turn+first",
