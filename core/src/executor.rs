@@ -155,27 +155,51 @@ where
     {
         self.counts.turns = self.counts.turns.wrapping_add(1);
         self.counts.expiries = self.counts.expiries.wrapping_add(self.pool.expire(now));
+        if self.pool.any_called() {
+            self.pool.call_back(shared);
+        }
         // Two polls for each live task and a few for new ones: enough to go on after a wake-up by a sibling, and
         // little enough that the network gets its turn.
-        let mut budget = 2 * self.pool.live() + 8;
-        loop {
-            self.pool.call_back(shared);
+        let budget = 2 * self.pool.live() as u32 + 8;
+        let mut polls = 0;
+        let mut ended = false;
+        while !ended {
             while let Some(token) = net.next_ready() {
                 self.wake(token);
             }
-            if budget == 0 && self.pool.any_ready() {
+            if polls == budget && self.pool.any_ready() {
                 self.counts.cut_short = self.counts.cut_short.wrapping_add(1);
-                return Some(now);
+                ended = true;
+                break;
             }
-            let Some(index) = self.pool.pop_ready() else { break };
-            budget -= 1;
-            self.counts.polls = self.counts.polls.wrapping_add(1);
-            if self.poll(index, now, net, shared) {
+            let Some((index, task)) = self.pool.pop_ready() else { break };
+            polls += 1;
+            let mut cx = Context::new(now, net, shared, Token(index));
+            let result = task.poll(&mut cx);
+            let waits = cx.into_waits();
+            match result {
+                Err(nb::Error::WouldBlock) => match waits.deadline {
+                    None if waits.named => {}
+                    None => self.pool.set_deadline(index, now + TICK),
+                    Some(deadline) if deadline <= now => self.pool.wake(index),
+                    Some(deadline) => self.pool.set_deadline(index, deadline),
+                },
+                Ok(output) => self.pool.complete(index, Ok(output)),
+                Err(nb::Error::Other(error)) => self.pool.complete(index, Err(error)),
+            }
+            if waits.wake_all {
+                self.wake_all();
+            }
+            for &token in &waits.woken {
+                self.wake(token);
+            }
+            if self.pool.any_called() {
                 self.pool.call_back(shared);
-                return Some(now);
             }
+            ended = waits.end_turn;
         }
-        self.pool.first_deadline()
+        self.counts.polls = self.counts.polls.wrapping_add(polls);
+        if ended { Some(now) } else { self.pool.first_deadline() }
     }
 
     /// Turns and waits, over and over, until no task lives.
@@ -197,35 +221,6 @@ where
             }
             world.wait(next)?;
         }
-    }
-
-    /// Polls one task. True if it ends the turn.
-    fn poll<S, X>(&mut self, index: u32, now: Instant, net: &mut S, shared: &mut X) -> bool
-    where
-        S: Stack,
-        T: Task<S, X, Output = O, Error = E>,
-    {
-        let Some(task) = self.pool.task(index) else { return false };
-        let mut cx = Context::new(now, net, shared, Token(index));
-        let result = task.poll(&mut cx);
-        let waits = cx.waits();
-        match result {
-            Ok(output) => self.pool.complete(index, Ok(output)),
-            Err(nb::Error::Other(error)) => self.pool.complete(index, Err(error)),
-            Err(nb::Error::WouldBlock) => match waits.deadline {
-                Some(deadline) if deadline <= now => self.pool.wake(index),
-                Some(deadline) => self.pool.set_deadline(index, deadline),
-                None if waits.named => {}
-                None => self.pool.set_deadline(index, now + TICK),
-            },
-        }
-        if waits.wake_all {
-            self.wake_all();
-        }
-        for token in waits.woken() {
-            self.wake(token);
-        }
-        waits.end_turn
     }
 }
 

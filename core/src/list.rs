@@ -1,8 +1,7 @@
-//! Lists threaded through slots that are there already: no memory of their own but one index each.
+//! Lists threaded through slots that are there already: no memory of their own but an index or two each.
 //!
 //! A [`Node`] stands in every slot and is in at most one list at a time, so pool and timer wheel can move a slot from
-//! list to list in O(1), and take it out of the middle of one. A list is a ring without its closing link: the first
-//! node's `prev` is the last node, the last node's `next` is [`NONE`].
+//! list to list in O(1), and take it out of the middle of one.
 //!
 //! An index that has no node is ignored rather than trusted, so nothing here can panic.
 
@@ -11,14 +10,17 @@ use crate::time::Instant;
 /// The index of no slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// The most slots there may be: the wheel needs the highest bit.
+pub(crate) const NODES_MAX: usize = 1 << 31;
+
 /// What a slot needs to be in a list, and in the wheel: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     // In halves, so that a slot is aligned to four bytes and a 32-bit target pads nothing.
     high: u32,
     low: u32,
-    next: u32,
-    prev: u32,
+    pub(crate) next: u32,
+    pub(crate) prev: u32,
 }
 
 impl Node {
@@ -32,10 +34,6 @@ impl Node {
         self.high = (deadline.as_ticks() >> 32) as u32;
         self.low = deadline.as_ticks() as u32;
     }
-
-    pub(crate) fn next(&self) -> u32 {
-        self.next
-    }
 }
 
 /// Slots that have a node each.
@@ -44,13 +42,16 @@ pub(crate) trait Nodes {
 }
 
 /// First in, first out, with removal from anywhere. Everything is O(1).
+///
+/// The first node's `prev` means nothing: who is first is known here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List {
     first: u32,
+    last: u32,
 }
 
 impl List {
-    pub(crate) const EMPTY: Self = Self { first: NONE };
+    pub(crate) const EMPTY: Self = Self { first: NONE, last: NONE };
 
     pub(crate) fn is_empty(self) -> bool {
         self.first == NONE
@@ -62,16 +63,10 @@ impl List {
 
     /// Appends a node that is in no list.
     pub(crate) fn push<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
-        let last = if let Some(first) = nodes.node(self.first) {
-            core::mem::replace(&mut first.prev, index)
-        } else {
-            self.first = index;
-            index
-        };
-        if last != index
-            && let Some(last) = nodes.node(last)
-        {
-            last.next = index;
+        let last = core::mem::replace(&mut self.last, index);
+        match nodes.node(last) {
+            Some(last) if self.first != NONE => last.next = index,
+            _ => self.first = index,
         }
         if let Some(node) = nodes.node(index) {
             node.next = NONE;
@@ -87,20 +82,16 @@ impl List {
         } else if let Some(before) = nodes.node(prev) {
             before.next = next;
         }
-        let after = if next == NONE { self.first } else { next };
-        if let Some(after) = nodes.node(after) {
-            after.prev = prev;
+        match nodes.node(next) {
+            Some(after) => after.prev = prev,
+            None => self.last = prev,
         }
     }
 
     /// Takes out the first node.
     pub(crate) fn pop<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> Option<u32> {
         let index = self.first;
-        let &mut Node { next, prev, .. } = nodes.node(index)?;
-        self.first = next;
-        if let Some(after) = nodes.node(next) {
-            after.prev = prev;
-        }
+        self.first = nodes.node(index)?.next;
         Some(index)
     }
 }

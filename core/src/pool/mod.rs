@@ -52,7 +52,7 @@ pub use slot::Slot;
 pub use wait::{AsCompleted, ReturnWhen, Unfinished, Waited};
 
 use crate::future::State;
-use crate::list::{List, NONE, Stack};
+use crate::list::{List, NODES_MAX, Stack};
 use crate::net::Token;
 use crate::time::Instant;
 use crate::timer::Wheel;
@@ -132,7 +132,7 @@ where
     B: AsRef<[Slot<T, O, E, C>]> + AsMut<[Slot<T, O, E, C>]>,
     C: Callbacks,
 {
-    /// A pool over these slots, whatever was in them, where every task has a worker. At most 2^32 - 1 are used. O(N).
+    /// A pool over these slots, whatever was in them, where every task has a worker. At most 2^31 are used. O(N).
     pub fn new(slots: B) -> Self {
         Self::with_workers(slots, NonZeroU32::MAX)
     }
@@ -142,7 +142,7 @@ where
     pub fn with_workers(mut slots: B, workers: NonZeroU32) -> Self {
         let mut free = Stack::EMPTY;
         let all = slots.as_mut();
-        for index in (0..all.len().min(NONE as usize) as u32).rev() {
+        for index in (0..all.len().min(NODES_MAX) as u32).rev() {
             if let Some(slot) = all.get_mut(index as usize) {
                 *slot = Slot::with_callbacks();
             }
@@ -401,8 +401,11 @@ where
 
     /// A living task, to look at or to talk to between polls.
     pub fn get_mut(&mut self, id: TaskId) -> Option<&mut T> {
-        self.slot(id)?;
-        self.task(id.index)
+        let slot = self.slots.as_mut().get_mut(id.index as usize)?;
+        match &mut slot.content {
+            Content::Live(_, task) if slot.generation == id.generation => Some(task),
+            _ => None,
+        }
     }
 
     /// The living tasks, in slot order. O(N) to walk.
@@ -433,6 +436,7 @@ where
     }
 
     /// Ends a living task; `None`: without a result.
+    #[inline]
     fn end(&mut self, index: u32, outcome: Option<Result<O, E>>) {
         let slots = self.slots.as_mut();
         let Some(mut meta) = slots.get_mut(index as usize).and_then(|slot| slot.content.meta().copied()) else {
@@ -446,7 +450,9 @@ where
         }
         if meta.place != Place::Queued {
             self.busy -= 1;
-            self.begin_queued();
+            if self.queued != 0 {
+                self.begin_queued();
+            }
         }
         self.live -= 1;
         self.ended += 1;
@@ -476,10 +482,8 @@ where
     }
 
     /// Gives a free worker to the first pending task.
+    #[inline(never)]
     fn begin_queued(&mut self) {
-        if self.queued == 0 {
-            return;
-        }
         let priority = self.queued.trailing_zeros() as u8;
         let index = self.queues[priority as usize % self.queues.len()].first();
         self.dequeue(index, priority);
@@ -494,14 +498,8 @@ where
         self.end(index, Some(result));
     }
 
-    pub(crate) fn task(&mut self, index: u32) -> Option<&mut T> {
-        match &mut self.slots.as_mut().get_mut(index as usize)?.content {
-            Content::Live(_, task) => Some(task),
-            _ => None,
-        }
-    }
-
     /// Puts a running task at the end of the ready queue, unless it is in it. Anything else is ignored.
+    #[inline]
     pub(crate) fn wake(&mut self, index: u32) {
         let Some(place) = self.place(index) else { return };
         match core::mem::replace(place, Place::Ready) {
@@ -523,10 +521,20 @@ where
     }
 
     /// Takes the first ready task off the queue, to be polled: from here it runs.
-    pub(crate) fn pop_ready(&mut self) -> Option<u32> {
-        let index = self.ready.pop(self.slots.as_mut())?;
-        *self.place(index)? = Place::Idle;
-        Some(index)
+    pub(crate) fn pop_ready(&mut self) -> Option<(u32, &mut T)> {
+        let slots = self.slots.as_mut();
+        let index = self.ready.pop(slots)?;
+        match &mut slots.get_mut(index as usize)?.content {
+            Content::Live(meta, task) => {
+                meta.place = Place::Idle;
+                Some((index, task))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn any_called(&self) -> bool {
+        !self.called.is_empty()
     }
 
     pub(crate) fn any_ready(&self) -> bool {
@@ -559,6 +567,7 @@ where
 
     /// Calls the callbacks of all tasks that have ended since. One that panics is not called again, and keeps no other
     /// from being called, by the next turn.
+    #[inline(never)]
     pub(crate) fn call_back<X>(&mut self, shared: &mut X)
     where
         C::Callback: Callback<O, E, X>,

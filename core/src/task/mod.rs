@@ -47,6 +47,7 @@ pub use function::{Function, from_fn};
 use crate::executor::TICK;
 use crate::net::{Error, Handle, Interest, Stack, Token};
 use crate::time::Instant;
+use heapless::Vec;
 
 /// Something that is polled until it is done. See the [module](self).
 pub trait Task<S, X = ()> {
@@ -89,12 +90,12 @@ pub struct Me {
 
 impl Me {
     pub(crate) fn new(token: Token) -> Self {
-        Self { token, waits: Waits::NOTHING }
+        Self { token, waits: Waits::default() }
     }
 
     #[cfg(all(test, not(loom)))]
-    pub(crate) fn waits(&self) -> Waits {
-        self.waits
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// See [`Context::token`].
@@ -117,48 +118,31 @@ impl Me {
 /// Wakes siblings: tasks of the same pool. O(1); more than four different ones in one poll wake all.
 impl Wake for Me {
     fn wake(&mut self, token: Token) {
-        if self.waits.woken().any(|woken| woken == token) {
-            return;
-        }
-        match self.waits.woken.get_mut(usize::from(self.waits.woken_len)) {
-            Some(slot) => {
-                *slot = token;
-                self.waits.woken_len += 1;
-            }
-            None => self.waits.wake_all = true,
+        if !self.waits.woken.contains(&token) && self.waits.woken.push(token).is_err() {
+            self.waits.wake_all = true;
         }
     }
 }
 
-/// What a task said it waits for.
-#[derive(Clone, Copy, Debug)]
+/// What a task said it waits for, and whom it woke.
+#[derive(Default, Debug)]
 pub(crate) struct Waits {
     pub(crate) deadline: Option<Instant>,
     pub(crate) named: bool,
     pub(crate) wake_all: bool,
     pub(crate) end_turn: bool,
-    woken_len: u8,
-    woken: [Token; WAKES],
+    pub(crate) woken: Vec<Token, WAKES>,
 }
 
 /// How many siblings one poll can wake by name; beyond, all are woken.
 const WAKES: usize = 4;
-
-impl Waits {
-    const NOTHING: Self =
-        Self { deadline: None, named: false, wake_all: false, end_turn: false, woken_len: 0, woken: [Token(0); WAKES] };
-
-    pub(crate) fn woken(self) -> impl Iterator<Item = Token> {
-        self.woken.into_iter().take(usize::from(self.woken_len))
-    }
-}
 
 impl<'a, S, X> Context<'a, S, X> {
     pub(crate) fn new(now: Instant, net: &'a mut S, shared: &'a mut X, token: Token) -> Self {
         Self { now, net, shared, me: Me::new(token) }
     }
 
-    pub(crate) fn waits(&self) -> Waits {
+    pub(crate) fn into_waits(self) -> Waits {
         self.me.waits
     }
 

@@ -34,7 +34,7 @@
 mod period;
 mod wheel;
 
-use crate::list::{NONE, Node, Nodes, Stack};
+use crate::list::{NODES_MAX, Node, Nodes, Stack};
 use crate::time::{Duration, Instant};
 use core::marker::PhantomData;
 use period::Period;
@@ -138,11 +138,11 @@ pub struct TimerWheel<T, B> {
 }
 
 impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
-    /// A wheel over these slots, whatever was in them. At most 2^32 - 1 are used. O(N).
+    /// A wheel over these slots, whatever was in them. At most 2^31 are used. O(N).
     pub fn new(mut slots: B) -> Self {
         let mut free = Stack::EMPTY;
         let all = slots.as_mut();
-        for index in (0..all.len().min(NONE as usize) as u32).rev() {
+        for index in (0..all.len().min(NODES_MAX) as u32).rev() {
             if let Some(slot) = all.get_mut(index as usize) {
                 *slot = Slot::EMPTY;
             }

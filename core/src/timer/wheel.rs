@@ -15,201 +15,239 @@
 //!
 //! `elapsed` never passes a deadline that is still here. When it enters a bucket, the bucket's nodes move to lower
 //! levels (each at most once per level: that is the whole cost of waiting); when it jumps over empty time, nothing
-//! moves.
+//! moves. It need not keep up with the time, either: while a bucket holds few nodes, looking through them is cheaper than
+//! moving them, and `elapsed` stays before it.
 
-use crate::list::{List, NONE, Nodes};
+use crate::list::{NONE, Node, Nodes};
 use crate::time::{EPOCH, Instant};
 
-/// Eight of digits, and one for what is beyond them.
-const LEVELS: usize = 9;
-const DIGITS: usize = 16;
-/// The level of nodes beyond the eight digits: it has a single bucket.
-const FAR: u32 = LEVELS as u32 - 1;
-/// Of the first deadline.
+const LEVELS: u32 = 8;
+const DIGITS: u32 = 16;
+/// The bucket of what lies beyond the eight digits, and its level.
+const FAR: u32 = LEVELS * DIGITS;
+/// Of a bucket with more nodes than this, the nodes move down when time enters it.
+const CROWD: u32 = 8;
+/// As the first deadline: to be looked for. Not after any deadline, so that none takes its place.
 const UNKNOWN: Instant = EPOCH;
 
 #[derive(Debug)]
 pub(crate) struct Wheel {
     elapsed: Instant,
-    /// The first deadline, or `UNKNOWN`: what comes before it cannot be, so that one comparison tells.
+    /// When the first node is due, if that is known and there is one.
     first: Instant,
-    /// One bit for each level that holds anything.
-    levels: u16,
+    /// Whose it is.
+    first_at: u32,
+    /// One bit for each level that holds anything, and one for `far`.
+    levels: u32,
     /// One bit for each bucket that holds anything.
-    digits: [u16; LEVELS],
-    buckets: [List; FAR as usize * DIGITS + 1],
+    digits: [u16; LEVELS as usize],
+    /// The first node of each bucket. Its `prev` is the last one; and the last one's `next` is the bucket, with `END`
+    /// added, so that a node can be taken out without knowing where it lies.
+    buckets: [u32; FAR as usize],
+    far: u32,
 }
 
-/// Where a node lies.
-#[derive(Clone, Copy)]
-struct Place {
-    level: u32,
-    digit: u32,
-}
-
-impl Place {
-    fn bucket(self) -> usize {
-        self.level as usize * DIGITS + self.digit as usize
-    }
-}
+/// Set in a `next` that names a bucket. It limits the nodes to 2^31.
+const END: u32 = 1 << 31;
 
 impl Wheel {
     pub(crate) const fn new() -> Self {
         Self {
             elapsed: EPOCH,
             first: UNKNOWN,
+            first_at: NONE,
             levels: 0,
-            digits: [0; LEVELS],
-            buckets: [List::EMPTY; FAR as usize * DIGITS + 1],
+            digits: [0; LEVELS as usize],
+            buckets: [NONE; FAR as usize],
+            far: NONE,
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn elapsed(&self) -> Instant {
+        self.elapsed
+    }
+
     /// Puts a node in that is in no list. A deadline that has passed is due at once, after what is due already. O(1).
+    #[inline]
     pub(crate) fn insert<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, deadline: Instant) {
         let Some(node) = nodes.node(index) else { return };
         node.set_deadline(deadline);
-        if deadline < self.first || self.levels == 0 {
-            self.first = deadline;
+        let due = deadline.max(self.elapsed);
+        if self.levels == 0 || due < self.first {
+            self.first = due;
+            self.first_at = index;
         }
-        self.link(nodes, index, deadline);
+        let bucket = self.place(due);
+        self.push(nodes, index, bucket);
     }
 
     /// Takes out a node that is in the wheel. O(1).
     pub(crate) fn remove<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
-        let Some(node) = nodes.node(index) else { return };
-        let deadline = node.deadline();
-        if self.first == deadline {
+        let Some(&mut node) = nodes.node(index) else { return };
+        if self.first_at == index {
             self.first = UNKNOWN;
         }
-        let place = self.place(deadline);
-        let Some(bucket) = self.buckets.get_mut(place.bucket()) else { return };
-        bucket.remove(nodes, index);
-        if bucket.is_empty() {
-            self.emptied(place);
+        let Some(before) = nodes.node(node.prev) else { return };
+        if before.next & END != 0 {
+            // Only the last node comes before the first.
+            let bucket = before.next & !END;
+            self.remove_first(nodes, bucket, index, node);
+            return;
+        }
+        before.next = node.next;
+        let after = if node.next & END == 0 { node.next } else { *self.head(node.next & !END) };
+        if let Some(after) = nodes.node(after) {
+            after.prev = node.prev;
         }
     }
 
     /// Takes out the first node that is due at `now`, in order of deadline, then of insertion. O(1) amortised: a node
     /// moves at most once per level, and once for every 71 minutes that it waits.
+    #[inline]
     pub(crate) fn pop<N: Nodes + ?Sized>(&mut self, nodes: &mut N, now: Instant) -> Option<u32> {
-        while self.levels != 0 {
-            let place = self.first_place();
-            let start = self.start(place);
-            let bucket = self.buckets.get_mut(place.bucket())?;
-            let index = bucket.first();
-            let node = nodes.node(index)?;
-            let due = if place.level == 0 {
-                start
-            } else if node.next() == NONE {
-                node.deadline()
-            } else if start <= now {
-                let first = self.first(nodes)?;
-                self.elapsed = first.min(now);
-                self.spill(nodes, place);
-                continue;
-            } else {
-                break;
-            };
-            if due <= now {
-                bucket.pop(nodes);
-                if bucket.is_empty() {
-                    self.emptied(place);
-                }
-                self.elapsed = due;
-                self.first = UNKNOWN;
-                return Some(index);
-            }
-            if place.level > 0 && start <= now {
-                self.elapsed = now;
-                self.spill(nodes, place);
-            }
-            break;
-        }
-        // Nothing is due, and the first bucket starts after `now`.
-        self.elapsed = self.elapsed.max(now);
-        None
+        if self.levels == 0 || now < self.first { None } else { self.pop_first(nodes, now) }
     }
 
-    /// The first deadline. O(1); after a removal of what was first, O(nodes in the first bucket).
+    #[inline(never)]
+    fn pop_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N, now: Instant) -> Option<u32> {
+        let bucket = self.first_bucket();
+        let crowded = self.first == UNKNOWN && self.find_first(nodes) > CROWD;
+        let due = self.first <= now;
+        let index = self.first_at;
+        let elapsed = self.first.min(now);
+        if due {
+            self.remove(nodes, index);
+        }
+        if self.start(bucket) > elapsed || *self.head(bucket) == NONE {
+            self.elapsed = self.elapsed.max(elapsed);
+        } else if crowded {
+            self.elapsed = elapsed;
+            self.spill(nodes, bucket);
+        }
+        due.then_some(index)
+    }
+
+    /// When the first node is due. O(1); after what was first was taken out, O(nodes in the first bucket).
+    #[inline]
     pub(crate) fn first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> Option<Instant> {
         if self.levels == 0 {
             return None;
         }
         if self.first == UNKNOWN {
-            self.first = earliest(nodes, *self.buckets.get(self.first_place().bucket())?);
+            self.find_first(nodes);
         }
         Some(self.first)
     }
 
-    fn link<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, deadline: Instant) {
-        let place = self.place(deadline);
-        let Some(bucket) = self.buckets.get_mut(place.bucket()) else { return };
-        if bucket.is_empty() {
-            self.levels |= 1 << place.level;
-            if let Some(digits) = self.digits.get_mut(place.level as usize) {
-                *digits |= 1 << place.digit;
+    /// Returns how many nodes it had to look at.
+    #[inline(never)]
+    fn find_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> u32 {
+        let bucket = self.first_bucket();
+        let mut index = *self.head(bucket);
+        if bucket < DIGITS {
+            self.first = self.start(bucket);
+            self.first_at = index;
+            return 1;
+        }
+        let mut count = 0;
+        while let Some(node) = nodes.node(index) {
+            if count == 0 || node.deadline() < self.first {
+                self.first = node.deadline();
+                self.first_at = index;
             }
+            count += 1;
+            index = node.next;
         }
-        bucket.push(nodes, index);
+        count
     }
 
-    /// Puts the nodes of a bucket that time has entered where they belong now.
-    fn spill<N: Nodes + ?Sized>(&mut self, nodes: &mut N, place: Place) {
-        let Some(bucket) = self.buckets.get_mut(place.bucket()) else { return };
-        let mut next = core::mem::replace(bucket, List::EMPTY).first();
-        self.emptied(place);
-        while let Some(node) = nodes.node(next) {
-            let (index, deadline) = (next, node.deadline());
-            next = node.next();
-            self.link(nodes, index, deadline);
+    /// Where what is due `at` belongs now, which is not before `elapsed`: a level's number times `DIGITS`, and a digit.
+    #[inline]
+    fn place(&self, at: Instant) -> u32 {
+        let (at, elapsed) = (at.as_ticks(), self.elapsed.as_ticks());
+        if at >> 32 != elapsed >> 32 {
+            return FAR;
         }
-    }
-
-    fn place(&self, deadline: Instant) -> Place {
-        let at = deadline.max(self.elapsed).as_ticks();
-        let apart = at ^ self.elapsed.as_ticks();
-        if apart >> 32 != 0 {
-            return Place { level: FAR, digit: 0 };
-        }
-        let level = (apart as u32 | 1).ilog2() / 4;
-        Place { level, digit: at as u32 >> (4 * level) & 15 }
-    }
-
-    /// The first bucket that holds anything. There must be one.
-    fn first_place(&self) -> Place {
-        let level = self.levels.trailing_zeros();
-        let digits = self.digits.get(level as usize).copied().unwrap_or_default();
-        Place { level, digit: digits.trailing_zeros() }
+        let shift = ((at ^ elapsed) as u32 | 1).ilog2() & !3;
+        shift / 4 * DIGITS + (at as u32 >> shift) % DIGITS
     }
 
     /// The time at which a bucket that lies ahead begins.
-    fn start(&self, place: Place) -> Instant {
+    fn start(&self, bucket: u32) -> Instant {
         let elapsed = self.elapsed.as_ticks();
-        Instant::from_ticks(if place.level < FAR {
-            let below = 4 * place.level;
-            elapsed >> 32 << 32 | u64::from((elapsed as u32 >> below & !15 | place.digit) << below)
+        Instant::from_ticks(if bucket < FAR {
+            let shift = bucket / DIGITS * 4;
+            let above = !(DIGITS - 1) << shift;
+            elapsed >> 32 << 32 | u64::from(elapsed as u32 & above | (bucket % DIGITS) << shift)
         } else {
             ((elapsed >> 32) + 1) << 32
         })
     }
 
-    fn emptied(&mut self, place: Place) {
-        if let Some(digits) = self.digits.get_mut(place.level as usize) {
-            *digits &= !(1 << place.digit);
-            if *digits == 0 {
-                self.levels &= !(1 << place.level);
+    /// The first bucket that holds anything; of an empty wheel, one that does not.
+    fn first_bucket(&self) -> u32 {
+        let level = self.levels.trailing_zeros().min(LEVELS);
+        let digits = self.digits.get(level as usize).copied().unwrap_or(1);
+        level * DIGITS + digits.trailing_zeros() % DIGITS
+    }
+
+    fn head(&mut self, bucket: u32) -> &mut u32 {
+        self.buckets.get_mut(bucket as usize).unwrap_or(&mut self.far)
+    }
+
+    fn push<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, bucket: u32) {
+        let head = self.head(bucket);
+        let last = if let Some(first) = nodes.node(*head) {
+            core::mem::replace(&mut first.prev, index)
+        } else {
+            *head = index;
+            self.levels |= 1 << (bucket / DIGITS);
+            if let Some(digits) = self.digits.get_mut((bucket / DIGITS) as usize) {
+                *digits |= 1 << (bucket % DIGITS);
             }
+            index
+        };
+        if let Some(last) = nodes.node(last) {
+            last.next = index;
+        }
+        if let Some(node) = nodes.node(index) {
+            node.next = END | bucket;
+            node.prev = last;
         }
     }
-}
 
-/// The earliest deadline in a list that is not empty.
-fn earliest<N: Nodes + ?Sized>(nodes: &mut N, list: List) -> Instant {
-    let mut earliest = Instant::from_ticks(u64::MAX);
-    let mut index = list.first();
-    while let Some(node) = nodes.node(index) {
-        earliest = earliest.min(node.deadline());
-        index = node.next();
+    fn remove_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N, bucket: u32, index: u32, node: Node) {
+        if node.prev == index {
+            self.empty(bucket);
+            return;
+        }
+        *self.head(bucket) = node.next;
+        if let Some(after) = nodes.node(node.next) {
+            after.prev = node.prev;
+        }
     }
-    earliest
+
+    /// Empties a bucket, and returns what was its first node.
+    fn empty(&mut self, bucket: u32) -> u32 {
+        let first = core::mem::replace(self.head(bucket), NONE);
+        if let Some(digits) = self.digits.get_mut((bucket / DIGITS) as usize) {
+            *digits &= !(1 << (bucket % DIGITS));
+            if *digits != 0 {
+                return first;
+            }
+        }
+        self.levels &= !(1 << (bucket / DIGITS));
+        first
+    }
+
+    /// Puts the nodes of a bucket that time has entered where they belong now.
+    fn spill<N: Nodes + ?Sized>(&mut self, nodes: &mut N, bucket: u32) {
+        let mut index = self.empty(bucket);
+        while let Some(&mut node) = nodes.node(index) {
+            let bucket = self.place(node.deadline());
+            self.push(nodes, index, bucket);
+            index = node.next;
+        }
+    }
 }

@@ -29,5 +29,5 @@ fn me(token: u32) -> Me {
 }
 
 fn wakes(me: &Me) -> Vec<u32> {
-    me.waits().woken().map(|Token(token)| token).collect()
+    me.waits().woken.iter().map(|&Token(token)| token).collect()
 }
