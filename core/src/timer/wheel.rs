@@ -37,6 +37,8 @@ pub(crate) struct Wheel {
     first: Instant,
     /// Whose it is.
     first_at: u32,
+    /// Its bucket was found to hold a crowd.
+    crowded: bool,
     /// One bit for each level that holds anything, and one for `far`.
     levels: u32,
     /// One bit for each bucket that holds anything.
@@ -56,6 +58,7 @@ impl Wheel {
             elapsed: EPOCH,
             first: UNKNOWN,
             first_at: NONE,
+            crowded: false,
             levels: 0,
             digits: [0; LEVELS as usize],
             buckets: [NONE; FAR as usize],
@@ -77,6 +80,7 @@ impl Wheel {
         if self.levels == 0 || due < self.first {
             self.first = due;
             self.first_at = index;
+            self.crowded = false;
         }
         let bucket = self.place(due);
         self.push(nodes, index, bucket);
@@ -112,7 +116,9 @@ impl Wheel {
     #[inline(never)]
     fn pop_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N, now: Instant) -> Option<u32> {
         let bucket = self.first_bucket();
-        let crowded = self.first == UNKNOWN && self.find_first(nodes) > CROWD;
+        if self.first == UNKNOWN {
+            self.find_first(nodes);
+        }
         let due = self.first <= now;
         let index = self.first_at;
         let elapsed = self.first.min(now);
@@ -121,7 +127,8 @@ impl Wheel {
         }
         if self.start(bucket) > elapsed || *self.head(bucket) == NONE {
             self.elapsed = self.elapsed.max(elapsed);
-        } else if crowded {
+        } else if self.crowded {
+            self.crowded = false;
             self.elapsed = elapsed;
             self.spill(nodes, bucket);
         }
@@ -140,15 +147,15 @@ impl Wheel {
         Some(self.first)
     }
 
-    /// Returns how many nodes it had to look at.
     #[inline(never)]
-    fn find_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> u32 {
+    fn find_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) {
         let bucket = self.first_bucket();
         let mut index = *self.head(bucket);
         if bucket < DIGITS {
             self.first = self.start(bucket);
             self.first_at = index;
-            return 1;
+            self.crowded = false;
+            return;
         }
         let mut count = 0;
         while let Some(node) = nodes.node(index) {
@@ -159,7 +166,7 @@ impl Wheel {
             count += 1;
             index = node.next;
         }
-        count
+        self.crowded = count > CROWD;
     }
 
     /// Where what is due `at` belongs now, which is not before `elapsed`: a level's number times `DIGITS`, and a digit.
