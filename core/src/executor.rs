@@ -34,6 +34,7 @@
 //! assert_eq!(executor.pool.result(id), Ok(later));
 //! ```
 
+use crate::log::trace;
 use crate::net::{Stack, Token};
 use crate::pool::{Callback, Callbacks, Slot, TaskPool};
 use crate::task::{Context, Task, Wake};
@@ -97,6 +98,7 @@ pub fn run<W: World, P: Program<W::Net>>(
 
 /// A pool and the loop that polls it. `B` holds the slots; see [`TaskPool`].
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Executor<T, B, O = (), E = (), C = ()> {
     /// The tasks.
     pub pool: TaskPool<T, B, O, E, C>,
@@ -105,6 +107,7 @@ pub struct Executor<T, B, O = (), E = (), C = ()> {
 
 /// What an executor has done since it was made. The counts wrap; take differences.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counts {
     /// Turns.
     pub turns: u32,
@@ -168,6 +171,7 @@ where
                 self.wake(token);
             }
             if polls == budget && self.pool.any_ready() {
+                trace!("turn cut short after {} polls", polls);
                 self.counts.cut_short = self.counts.cut_short.wrapping_add(1);
                 ended = true;
                 break;

@@ -26,6 +26,7 @@ use crate::sync::{AtomicU8, Ordering};
 
 /// Where in its life a future is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum State {
     /// Not begun. It can be cancelled.
     Pending,
@@ -87,7 +88,8 @@ const WATCHED: u8 = 0b1000;
 ///
 /// From an interrupt: yes, everything; each call is one atomic operation, retried only when another one came between.
 #[derive(Debug)]
-pub struct Cell(AtomicU8);
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Cell(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] AtomicU8);
 
 impl Default for Cell {
     fn default() -> Self {
@@ -97,6 +99,7 @@ impl Default for Cell {
 
 /// The future is not running, so that no result can be set: it has one already, was cancelled, or has not begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct InvalidState(pub State);
 
 impl core::error::Error for InvalidState {}

@@ -23,6 +23,14 @@
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack |
 //! | [`url`] | RFC 3986: split, and references resolved |
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `smoltcp` | the TCP/IP stack of worlds without an operating system |
+//! | `defmt` | every type can be formatted by defmt, and state changes are traced through it, at its level `trace` |
+//! | `log` | state changes are traced through log, at its level `trace`; with both, defmt is taken |
+//!
+//! None is on by default; each works alone and with the others. Without the last two there is no tracing code at all.
 #![no_std]
 
 #[cfg(test)]
@@ -33,6 +41,7 @@ pub mod fetch;
 pub mod future;
 pub mod http;
 mod list;
+mod log;
 pub mod net;
 mod pace;
 pub mod pool;

@@ -15,6 +15,7 @@ pub(crate) const NODES_MAX: usize = 1 << 31;
 
 /// What a slot needs to be in a list, and in the wheel: 16 bytes.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Node {
     // In halves, so that a slot is aligned to four bytes and a 32-bit target pads nothing.
     high: u32,
@@ -45,6 +46,7 @@ pub(crate) trait Nodes {
 ///
 /// The first node's `prev` means nothing: who is first is known here.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct List {
     first: u32,
     last: u32,
@@ -98,6 +100,7 @@ impl List {
 
 /// Last in, first out: for free slots. Everything is O(1).
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Stack {
     first: u32,
 }

@@ -14,6 +14,7 @@ const STEPS: u64 = 32;
 const LEAST: u64 = 512;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pace {
     rate: Option<NonZeroU64>,
     paid: Instant,

@@ -163,6 +163,7 @@ fn changed<K: Sink, const N: usize>(engine: &mut Engine<'_, K, N>, asked: &Asked
 
 /// What an answer says about which version of the file it carries.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Version {
     validator: Option<Validator>,
     /// Unix seconds.

@@ -39,6 +39,7 @@ pub(super) struct View<'t, 'h, K: Sink, const SOURCES: usize> {
 
 /// What a connection is doing; for progress displays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Activity {
     /// It has nothing to do.
@@ -56,6 +57,7 @@ pub enum Activity {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Phase {
     Idle,
     Pause(Instant),
@@ -67,6 +69,7 @@ enum Phase {
 
 /// Attempts under way at once, each at another address; the first to succeed wins.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Connect {
     attempts: Vec<Handle, ADDRESSES_MAX>,
     next: usize,

@@ -10,6 +10,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// A rate in bytes per second: each window counts for a quarter of the average.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Meter {
     since: Instant,
     bytes: u64,

@@ -81,6 +81,7 @@ pub const CONNECTIONS_MAX: usize = 64;
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Options<'h> {
     /// How often one connection tries again in a row before it gives up.
     pub retries: u32,
@@ -119,6 +120,7 @@ impl Default for Options<'_> {
 
 /// Why a download ended without the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Failure<E> {
     /// The name has no address.
@@ -206,6 +208,7 @@ impl core::fmt::Display for Failure<()> {
 
 /// News for whoever watches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
     /// A connection failed and tries again after `wait`.
@@ -237,6 +240,7 @@ pub enum Event {
 
 /// How far a download is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Progress {
     /// Bytes that are there.
     pub done: u64,
@@ -250,6 +254,7 @@ pub struct Progress {
 
 /// One connection's part in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ConnectionProgress {
     /// From 0.
     pub index: u8,

@@ -13,6 +13,7 @@ const FIELDS_MAX: usize = HEADERS_MAX + 3;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Asked {
     pub(super) source: usize,
     pub(super) revision: u8,

@@ -23,6 +23,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A missing interval: `pos..end` and who fetches it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Segment {
     pub(super) pos: u64,
     pub(super) end: u64,
@@ -38,6 +39,7 @@ impl Segment {
 
 /// The missing intervals of one file.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Segments {
     list: Vec<Segment, SEGMENTS_MAX>,
 }

@@ -17,6 +17,7 @@ pub const ADDRESSES_MAX: usize = 8;
 
 /// A URL and what is known of its server.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Source {
     /// `http://authority/path?query`, never without a path.
     url: String<URL_MAX>,
@@ -123,6 +124,7 @@ impl Source {
 
 /// Why a text is no source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SourceError {
     /// It is no URL.

@@ -12,6 +12,7 @@ pub const STATE_BYTES_MAX: usize = 8 + 1 + 2 + VALIDATOR_MAX + 1 + SEGMENTS_MAX 
 
 /// What tells one version of a file from another, as the server gave it (RFC 9110, 8.8).
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Validator {
     /// An entity tag, with its quotes and, if weak, its `W/`.
     Etag(String<VALIDATOR_MAX>),
@@ -46,6 +47,7 @@ impl Validator {
 
 /// A download that can be resumed: only one with a known length, a strong validator and a server that serves ranges is.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct State {
     /// The length of the whole, bytes.
     pub total: u64,
@@ -57,6 +59,7 @@ pub struct State {
 
 /// Why bytes are no [`State`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StateError {
     /// They end too early, or go on.

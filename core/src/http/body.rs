@@ -18,6 +18,7 @@ use super::fields::Fields;
 
 /// How a body is delimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Framing {
     /// There is none, whatever the fields say.
     None,
@@ -31,6 +32,7 @@ pub enum Framing {
 
 /// What [`Body::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Part<'i> {
     NeedMore,
     Data(&'i [u8]),
@@ -39,6 +41,7 @@ pub(super) enum Part<'i> {
 
 /// Decodes one body.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Body {
     Length(u64),
     Chunked(chunked::Decoder),
@@ -92,6 +95,7 @@ impl Body {
 
 /// The transfer codings of a head (RFC 9112 6.1), as far as framing goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Codings {
     /// There is no `Transfer-Encoding`.
     Absent,

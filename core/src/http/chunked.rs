@@ -27,6 +27,7 @@ pub const MAX_TRAILERS: u16 = 8 * 1024;
 
 /// Why a body is not chunked as it claims.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
     /// The size is not hexadecimal digits.
     Size,
@@ -62,6 +63,7 @@ impl core::error::Error for Error {}
 
 /// What [`Decoder::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<'i> {
     /// All input was taken, and more is needed.
     NeedMore,
@@ -72,6 +74,7 @@ pub enum Event<'i> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     /// Before the first digit of a size.
     SizeStart,
@@ -99,6 +102,7 @@ enum State {
 
 /// Decodes one chunked body. 16 bytes of state; O(1) per byte of framing, and per slice of data.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Decoder {
     state: State,
     /// While a size is read, the size; then what is left of the chunk.

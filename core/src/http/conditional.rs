@@ -19,6 +19,7 @@ use super::fields::Fields;
 
 /// What the preconditions come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// Carry the request out.
     Proceed,
@@ -30,6 +31,7 @@ pub enum Outcome {
 
 /// What identifies the version of a file that there is.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Validators<'a> {
     etag: Option<ETag<'a>>,
     modified: Option<u64>,

@@ -11,6 +11,7 @@
 
 /// One entity tag, borrowed from the field it stood in.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ETag<'a> {
     weak: bool,
     opaque: &'a [u8],

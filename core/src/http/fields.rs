@@ -16,6 +16,7 @@
 
 /// The fields of one head, in order.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fields<'a> {
     /// Lines `name: value CRLF`; the empty line ends them.
     lines: &'a [u8],
@@ -23,6 +24,7 @@ pub struct Fields<'a> {
 
 /// `Content-Length` is not a decimal number of 64 bits, or given twice with different values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BadLength;
 
 impl<'a> Fields<'a> {

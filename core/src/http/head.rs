@@ -7,6 +7,7 @@ use super::fields::line_end;
 
 /// Why a head cannot be collected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum HeadError {
     /// The first line alone is larger than the buffer.
     LineTooLong,
@@ -18,6 +19,7 @@ pub(super) enum HeadError {
 
 /// A buffer that fills with one head, up to and with its empty line.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct HeadBuffer<const N: usize> {
     bytes: [u8; N],
     len: usize,

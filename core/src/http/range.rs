@@ -20,6 +20,7 @@ pub const MAX_RANGES: usize = 16;
 
 /// A range of bytes that is not empty: `start` included, `end` not.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ByteRange {
     start: u64,
     end: u64,
@@ -62,6 +63,7 @@ pub fn request_value(start: u64, end: Option<u64>) -> heapless::String<47> {
 
 /// What a `Range` field asks of a file of known length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Requested {
     /// The field is to be ignored: another unit, malformed, or more than [`MAX_RANGES`] ranges (RFC 9110 14.2).
     Whole,
@@ -140,6 +142,7 @@ fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 
 /// The value of a `Content-Range` field (RFC 9110 14.4). Displays as that value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ContentRange {
     /// The bytes sent; `None` in a 416, which sends none.
     pub range: Option<ByteRange>,

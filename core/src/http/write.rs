@@ -4,6 +4,7 @@ use super::fields::{is_token_byte, is_value_byte};
 
 /// Why a head cannot be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum WriteError {
     /// A part has a byte that may not stand there, such as CR, LF or NUL.
     Invalid,

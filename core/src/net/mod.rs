@@ -27,6 +27,7 @@ pub mod smoltcp;
 
 /// Names a socket of one stack: a slot and the generation of its occupant. `Copy`, and stale once the socket is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Handle {
     index: u16,
     generation: u16,
@@ -51,6 +52,7 @@ impl Handle {
 
 /// What a watcher wants to hear of. End of stream and failure make a socket ready for both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Interest {
     /// `recv` or, on a listener, `accept` would not block.
     Read,
@@ -62,10 +64,12 @@ pub enum Interest {
 
 /// Names a watcher; the stack hands it back as it came. Executors use the task's slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Token(pub u32);
 
 /// Why a network call failed. Each variant names what the caller can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// Nobody listens at the address: try another, or later.
@@ -161,6 +165,7 @@ pub trait Stack {
 
 /// A stack without sockets, for programs and tests that need none.
 #[derive(Clone, Copy, Default, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NoNetwork;
 
 impl Stack for NoNetwork {

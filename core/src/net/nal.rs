@@ -39,9 +39,11 @@ impl<'a, S: Stack> Nal<'a, S> {
 
 /// A socket in embedded-nal's sense: it exists before it is connected or listens.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Socket(State);
 
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     #[default]
     Fresh,

@@ -64,6 +64,7 @@ pub trait Callbacks {
 
 /// The callback of a pool that has none.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Never {}
 
 impl<O, E, X> Callback<O, E, X> for Never {
@@ -130,7 +131,8 @@ impl<F, const K: usize> Callbacks for heapless::Deque<F, K> {
 /// Wakes an `async` task of any executor when this pool's task has ended; see
 /// [`TaskPool::poll_result`](super::TaskPool::poll_result).
 #[derive(Clone, Debug)]
-pub struct WakeOnDone(pub(super) Waker);
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct WakeOnDone(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] pub(super) Waker);
 
 impl<O, E, X> Callback<O, E, X> for WakeOnDone {
     fn call(self, _: TaskId, _: Result<&O, Failure<&E>>, _: &mut X) {

@@ -5,6 +5,7 @@ use core::fmt;
 /// Why a task was not taken. Hands it back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SubmitError<T> {
     /// Every slot is taken: take a result, or wait until a task ends.
     Full(T),
@@ -43,6 +44,7 @@ impl<T> fmt::Display for SubmitError<T> {
 
 /// Why a task has no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Failure<E> {
     /// The task failed with this.
@@ -70,6 +72,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 
 /// No such task: the id is from another pool, or the result has been taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stale;
 
 impl core::error::Error for Stale {}
@@ -83,6 +86,7 @@ impl fmt::Display for Stale {
 /// Why a callback was not added. Hands it back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum CallbackError<F> {
     /// The task has as many callbacks as its slot has room for.
     Full(F),

@@ -38,6 +38,7 @@ use heapless::Vec;
 
 /// Results of tasks from an iterator, at most `W` of which are in the pool at once.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "dropped, it leaves its tasks in the pool: call `cancel`"]
 pub struct Map<I, T, const W: usize> {
     tasks: I,

@@ -53,6 +53,7 @@ pub use wait::{AsCompleted, ReturnWhen, Unfinished, Waited};
 
 use crate::future::State;
 use crate::list::{List, NODES_MAX, Stack};
+use crate::log::trace;
 use crate::net::Token;
 use crate::time::Instant;
 use crate::timer::Wheel;
@@ -64,6 +65,7 @@ use slot::{Content, Meta, Place};
 /// Names a task of one pool: the future of its result. `Copy`; stale once its result was taken or, if detached, once it
 /// has ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TaskId {
     index: u32,
     generation: u32,
@@ -79,6 +81,7 @@ impl TaskId {
 /// Which pending task is begun first when a worker becomes free: the lower, as in Python's `sched`. It does not matter
 /// any more once a task runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Priority(u8);
 
 impl Priority {
@@ -108,6 +111,7 @@ impl Default for Priority {
 /// `B` holds the slots; `T` are the tasks, `O` and `E` what they yield, `C` keeps the callbacks of each. Beside the slots
 /// it takes about 650 bytes, most of them for the timer wheel of its tasks' deadlines.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TaskPool<T, B, O = (), E = (), C = ()> {
     slots: B,
     free: Stack,
@@ -209,6 +213,7 @@ where
             self.queued |= 1 << priority;
             self.queues[priority as usize % self.queues.len()].push(slots, index);
         }
+        trace!("task {}.{}: submitted", index, id.generation);
         self.live += 1;
         self.live_max = self.live_max.max(self.live);
         Ok(id)
@@ -459,11 +464,13 @@ where
         let slots = self.slots.as_mut();
         let Some(slot) = slots.get_mut(index as usize) else { return };
         meta.place = if slot.callbacks.is_empty() { Place::Ended } else { Place::Called };
-        slot.content = match outcome {
-            Some(Ok(output)) => Content::Done(meta, output),
-            Some(Err(error)) => Content::Failed(meta, error),
-            None => Content::Cancelled(meta),
+        let (content, state) = match outcome {
+            Some(Ok(output)) => (Content::Done(meta, output), "done"),
+            Some(Err(error)) => (Content::Failed(meta, error), "failed"),
+            None => (Content::Cancelled(meta), "cancelled"),
         };
+        trace!("task {}.{}: {}", index, slot.generation, state);
+        slot.content = content;
         // The deadline has no more use: now it says which ended first.
         slot.node.set_deadline(Instant::from_ticks(self.ended));
         if meta.place == Place::Called {
@@ -526,6 +533,9 @@ where
         let index = self.ready.pop(slots)?;
         match &mut slots.get_mut(index as usize)?.content {
             Content::Live(meta, task) => {
+                if meta.place == Place::Fresh {
+                    trace!("task {}: begun", index);
+                }
                 meta.place = Place::Idle;
                 Some((index, task))
             }

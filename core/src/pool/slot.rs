@@ -7,6 +7,7 @@ use crate::list::{Node, Nodes};
 /// Room for one task and, once it has ended, for its result: 24 bytes and the larger of the two, of which 16 are for
 /// the task's deadline. `C` keeps its callbacks.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot<T, O = (), E = (), C = ()> {
     pub(super) node: Node,
     pub(super) generation: u32,
@@ -15,6 +16,7 @@ pub struct Slot<T, O = (), E = (), C = ()> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Content<T, O, E> {
     Free,
     Live(Meta, T),
@@ -25,6 +27,7 @@ pub(super) enum Content<T, O, E> {
 
 /// What is known of an occupied slot. It fills the gap between the tag of [`Content`] and the task.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Meta {
     pub(super) place: Place,
     pub(super) priority: u8,
@@ -34,6 +37,7 @@ pub(super) struct Meta {
 
 /// Which list a slot is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Place {
     /// Pending: in the queue of its priority, until there is a worker.
     Queued,

@@ -25,6 +25,7 @@ use crate::time::Instant;
 
 /// What [`TaskPool::wait`] waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ReturnWhen {
     /// One task has ended, however.
     FirstCompleted,
@@ -36,6 +37,7 @@ pub enum ReturnWhen {
 
 /// What had ended when [`TaskPool::wait`] returned. A task that was named twice counts once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Waited<'a> {
     /// Have ended.
     pub done: &'a [TaskId],
@@ -85,6 +87,7 @@ where
 
 /// Tasks in the order in which they end, each once. The ended ones come first.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AsCompleted<'a> {
     ids: &'a mut [TaskId],
     yielded: usize,
@@ -92,6 +95,7 @@ pub struct AsCompleted<'a> {
 
 /// The time was over before all tasks had ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Unfinished {
     /// How many tasks live.
     pub left: usize,

@@ -7,6 +7,7 @@ use core::fmt;
 /// Interrupts: yes; a plain value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PutError<T = ()> {
     /// There is no room, or there was none in time: try again later, or drop the item.
     Full(T),
@@ -51,6 +52,7 @@ impl<T> fmt::Display for PutError<T> {
 ///
 /// Interrupts: yes; a plain value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum GetError {
     /// There is none, or there was none in time: try again later.
@@ -77,6 +79,7 @@ impl fmt::Display for GetError {
 ///
 /// Interrupts: yes; a plain value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ShutDown;
 
 impl core::error::Error for ShutDown {}
@@ -91,6 +94,7 @@ impl fmt::Display for ShutDown {
 ///
 /// Interrupts: yes; a plain value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TooManyDone;
 
 impl core::error::Error for TooManyDone {}

@@ -56,8 +56,10 @@ use heapless::spsc;
 /// ```
 #[doc(alias = "SimpleQueue")]
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FromInterrupt<T, const N: usize> {
     items: spsc::Queue<T, N>,
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     shut_down: AtomicU8,
 }
 
@@ -93,6 +95,8 @@ pub struct Producer<'a, T> {
     shut_down: &'a AtomicU8,
     consumer: Flag<'a>,
 }
+
+crate::log::format_as_name!(Producer<'a, T>);
 
 impl<T> Producer<'_, T> {
     /// Puts the item if there is room, and has the consumer polled. O(1). Interrupts: yes.
@@ -140,6 +144,8 @@ pub struct Consumer<'a, T> {
     /// Shut down from this end at once: what comes late is dropped.
     immediate: bool,
 }
+
+crate::log::format_as_name!(Consumer<'a, T>);
 
 impl<T> Consumer<'_, T> {
     /// Takes the next item, or waits until there is one. O(1). The wake flags must be those that wake this task, see

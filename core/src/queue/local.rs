@@ -18,6 +18,7 @@ use crate::time::Instant;
 ///
 /// Interrupts: no; it has a single owner. See [`FromInterrupt`](super::FromInterrupt).
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Queue<O, const W: usize = 4> {
     state: State<O, Token, W>,
 }

@@ -41,6 +41,7 @@ pub trait Order {
 ///
 /// Interrupts: no by itself, as [`Order`] says.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fifo<T, const N: usize>(Deque<T, N>);
 
 /// Last in, first out: `N` items. Everything is O(1).
@@ -48,6 +49,7 @@ pub struct Fifo<T, const N: usize>(Deque<T, N>);
 /// Interrupts: no by itself, as [`Order`] says.
 #[doc(alias = "LifoQueue")]
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lifo<T, const N: usize>(Vec<T, N>);
 
 /// The least first, and of equal ones the one that was put first: `N` items. O(log N) to put and to get; eight bytes for
@@ -56,6 +58,7 @@ pub struct Lifo<T, const N: usize>(Vec<T, N>);
 /// Interrupts: no by itself, as [`Order`] says.
 #[doc(alias = "PriorityQueue")]
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Priority<T: Ord, const N: usize> {
     heap: BinaryHeap<Entry<T>, Min, N>,
     /// The number of the next entry. It may wrap: two entries that are there at once are never 2^63 apart.
@@ -67,6 +70,7 @@ pub struct Priority<T: Ord, const N: usize> {
 /// Interrupts: yes; a plain value.
 #[doc(alias = "PrioritizedItem")]
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Prioritized<P, T>(
     /// What is compared.
     pub P,
@@ -204,6 +208,7 @@ impl<T: Ord, const N: usize> Order for Priority<T, N> {
 
 /// An item and when it came.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Entry<T> {
     item: T,
     number: u64,

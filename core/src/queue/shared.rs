@@ -49,6 +49,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 /// assert_eq!(QUEUE.get_nowait(), Err(GetError::Empty));
 /// ```
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Shared<O, const W: usize = 4> {
     state: SpinMutex<State<O, Waker, W>>,
 }

@@ -11,8 +11,10 @@
 use super::error::TooManyDone;
 use super::order::Order;
 use super::waiters::{Name, Waiters};
+use crate::log::trace;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct State<O, K, const W: usize> {
     pub(super) items: O,
     pub(super) getters: Waiters<K, W>,
@@ -25,6 +27,7 @@ pub(super) struct State<O, K, const W: usize> {
 
 /// Why nothing was put or got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Refusal {
     /// Full or empty.
     NotNow,
@@ -103,6 +106,7 @@ impl<O: Order, K: Name, const W: usize> State<O, K, W> {
 
     /// Returns who is to be woken. `immediate` drops the items.
     pub(super) fn shutdown(&mut self, immediate: bool) -> [Waiters<K, W>; 3] {
+        trace!("queue shut down with {} items", self.items.len());
         self.shut_down = true;
         if immediate {
             while self.items.pop().is_some() {

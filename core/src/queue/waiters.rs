@@ -24,6 +24,7 @@ impl Name for Waker {
 
 /// At most `W` names, each once, in the order in which they came. Everything is O(W), and W is small.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Waiters<K, const W: usize>(Vec<K, W>);
 
 impl<K, const W: usize> Waiters<K, W> {

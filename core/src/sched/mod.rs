@@ -31,6 +31,7 @@
 //! Interrupts: not to be touched from one; a scheduler has a single owner.
 
 use crate::executor::TICK;
+use crate::log::trace;
 use crate::time::{Duration, EPOCH, Instant};
 use core::marker::PhantomData;
 
@@ -38,6 +39,7 @@ const NONE: u32 = u32::MAX;
 
 /// Room for one event: 32 bytes, and the action.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot<A> {
     key: Key,
     generation: u32,
@@ -72,6 +74,7 @@ impl<A> Default for Slot<A> {
 
 /// What events are ordered by. In halves, so that a 32-bit target pads nothing.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Key {
     time: [u32; 2],
     priority: i32,
@@ -98,6 +101,7 @@ impl Key {
 
 /// Names an event of one scheduler. `Copy`; stale once the event was run or cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EventId {
     index: u32,
     generation: u32,
@@ -105,6 +109,7 @@ pub struct EventId {
 
 /// An event that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Event<A> {
     /// When it was to run.
     pub time: Instant,
@@ -116,6 +121,7 @@ pub struct Event<A> {
 
 /// Every slot has an event: here is the action back.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Full<A>(pub A);
 
 impl<A> core::error::Error for Full<A> {}
@@ -136,6 +142,7 @@ impl<A> core::fmt::Display for Full<A> {
 ///
 /// A heap with the events' places in it: entering, cancelling and running take O(log N).
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scheduler<A, B> {
     slots: B,
     free: u32,
@@ -170,6 +177,7 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
         slot.action = Some(action);
         slot.key = Key { time: halves(time.as_ticks()), priority, entry: halves(self.entered) };
         let id = EventId { index, generation: slot.generation };
+        trace!("event {}.{}: entered for {}", index, id.generation, time.as_ticks());
         self.entered += 1;
         self.len += 1;
         self.rise(self.len - 1, index);
@@ -191,6 +199,7 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
         if slot.generation != id.generation || slot.action.is_none() {
             return None;
         }
+        trace!("event {}.{}: cancelled", id.index, id.generation);
         self.remove(slot.at).map(|event| event.action)
     }
 
@@ -236,9 +245,11 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
     /// O(log N).
     pub fn next_due(&mut self, now: Instant) -> Option<Event<A>> {
         self.now = self.now.max(now);
-        if self.first()?.time() > now {
+        let time = self.first()?.time();
+        if time > now {
             return None;
         }
+        trace!("event due at {}: run at {}", time.as_ticks(), now.as_ticks());
         self.remove(0)
     }
 

@@ -54,6 +54,7 @@ use core::task::Poll;
 /// assert_eq!(executor.counts().polls, 2);
 /// ```
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Async<F, const W: usize> {
     future: F,
     flags: &'static WakeFlags<W>,

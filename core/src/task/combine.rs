@@ -10,9 +10,11 @@ use core::fmt;
 
 /// Two tasks at once. See [`join`].
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Join<A, B, OA, OB>(Part<A, OA>, Part<B, OB>);
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Part<T, O> {
     Live(T),
     Done(O),
@@ -94,6 +96,7 @@ where
 
 /// What one of two tasks yielded, or how it failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Either<A, B> {
     /// The first task.
     First(A),
@@ -114,6 +117,7 @@ impl<A: core::error::Error, B: core::error::Error> core::error::Error for Either
 
 /// The first of two tasks. See [`select`].
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Select<A, B>(A, B);
 
 /// A task that ends as soon as either of the two ends, in the same way. The other is dropped with it. If both could end
@@ -141,6 +145,7 @@ impl<S, X, A: Task<S, X>, B: Task<S, X>> Task<S, X> for Select<A, B> {
 
 /// A task with a deadline. See [`with_deadline`].
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Deadline<T> {
     task: T,
     deadline: Instant,
@@ -148,6 +153,7 @@ pub struct Deadline<T> {
 
 /// Why a task with a deadline has no output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DeadlineError<E> {
     /// The deadline came first.
     Elapsed,

@@ -4,6 +4,7 @@ use super::{Context, Task};
 
 /// A function of the context as a task. See [`from_fn`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Function<F>(F);
 
 /// A task that calls `function` for each poll. Whatever it has to remember, the closure captures.

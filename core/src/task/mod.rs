@@ -79,10 +79,13 @@ pub struct Context<'a, S, X = ()> {
     pub me: Me,
 }
 
+crate::log::format_as_name!(Context<'a, S, X>);
+
 /// A task during one poll, as what it shares with its siblings sees it: whom to wake later, and how to wake others now.
 ///
 /// Interrupts: no; an interrupt has no task. It sets a [wake flag](crate::wake).
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Me {
     token: Token,
     waits: Waits,
@@ -126,6 +129,7 @@ impl Wake for Me {
 
 /// What a task said it waits for, and whom it woke.
 #[derive(Default, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Waits {
     pub(crate) deadline: Option<Instant>,
     pub(crate) named: bool,

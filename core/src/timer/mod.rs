@@ -35,6 +35,7 @@ mod period;
 mod wheel;
 
 use crate::list::{NODES_MAX, Node, Nodes, Stack};
+use crate::log::trace;
 use crate::time::{Duration, Instant};
 use core::marker::PhantomData;
 use period::Period;
@@ -42,6 +43,7 @@ pub(crate) use wheel::Wheel;
 
 /// Room for one timer: 24 bytes, and the value.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot<T> {
     node: Node,
     generation: u32,
@@ -67,6 +69,7 @@ impl<T> Nodes for [Slot<T>] {
 
 /// Names a running timer of one wheel. `Copy`; stale once the timer has expired for the last time or was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimerId {
     index: u32,
     generation: u32,
@@ -74,6 +77,7 @@ pub struct TimerId {
 
 /// What a periodic timer does about periods that passed before anybody looked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Missed {
     /// Expires once for all of them, and says how many there were.
     Skip,
@@ -84,6 +88,7 @@ pub enum Missed {
 /// Why a timer was not started. Hands the value back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StartError<T> {
     /// Every slot has a timer.
     Full(T),
@@ -114,6 +119,7 @@ impl<T> core::fmt::Display for StartError<T> {
 
 /// A timer that has expired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Expired<T> {
     /// Which; stale already, unless it is periodic.
     pub id: TimerId,
@@ -129,6 +135,7 @@ pub struct Expired<T> {
 ///
 /// Beside the slots it takes about 560 bytes.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimerWheel<T, B> {
     slots: B,
     wheel: Wheel,
@@ -184,6 +191,7 @@ impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
         slot.held = Some((period, value));
         let id = TimerId { index, generation: slot.generation };
         self.wheel.insert(slots, index, deadline);
+        trace!("timer {}.{}: started for {}", index, id.generation, deadline.as_ticks());
         self.len += 1;
         Ok(id)
     }
@@ -194,6 +202,7 @@ impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
         let slot = slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         let (_, value) = slot.held.take()?;
         slot.generation = slot.generation.wrapping_add(1);
+        trace!("timer {}.{}: cancelled", id.index, id.generation);
         self.wheel.remove(slots, id.index);
         self.free.push(slots, id.index);
         self.len -= 1;
@@ -234,6 +243,7 @@ impl<T, B: AsRef<[Slot<T>]> + AsMut<[Slot<T>]>> TimerWheel<T, B> {
         let slot = slots.get_mut(index as usize)?;
         let id = TimerId { index, generation: slot.generation };
         let deadline = slot.node.deadline();
+        trace!("timer {}.{}: expired, due at {}", index, id.generation, deadline.as_ticks());
         let (period, value) = slot.held.as_ref()?;
         let (missed, next) = match period.span() {
             Some(span) => next(deadline, span, if period.replays() { deadline } else { now }),

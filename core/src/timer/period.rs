@@ -6,6 +6,7 @@ use core::num::NonZeroU32;
 /// `ONCE`, or a span in microseconds, milliseconds or seconds, and whether missed periods are replayed: count << 3 |
 /// replay << 2 | unit. Not zero, so that a free slot costs no more than this.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Period(NonZeroU32);
 
 /// Microseconds in a unit.

@@ -31,6 +31,7 @@ const CROWD: u32 = 8;
 const UNKNOWN: Instant = EPOCH;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Wheel {
     elapsed: Instant,
     /// When the first node is due, if that is known and there is one.

@@ -10,6 +10,7 @@ use core::fmt::{self, Display, Formatter};
 /// assert_eq!(std::format!("{}", Ascii("/é%20~")), "/%C3%A9%20~");
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ascii<'a>(pub &'a str);
 
 impl Display for Ascii<'_> {

@@ -4,6 +4,7 @@ use core::fmt;
 
 /// Why a URL was refused. `at` counts bytes from the start of the text given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// A byte that must be percent-encoded there: a space or control anywhere, more in an authority.

@@ -4,6 +4,7 @@ use super::Error;
 
 /// A URL or relative reference, borrowed from its text and taken apart. `Copy`, nine words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Uri<'a> {
     text: &'a str,
     scheme: Option<&'a str>,

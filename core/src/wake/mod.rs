@@ -67,6 +67,7 @@ use crate::task::Wake;
 /// From an interrupt: [`flag`](Self::flag) and [`any`](Self::any) may be called. [`wake`](Self::wake) belongs to whoever
 /// turns the executor.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct WakeFlags<const W: usize> {
     words: [AtomicU32; W],
 }
@@ -116,6 +117,7 @@ impl<const W: usize> WakeFlags<W> {
 ///
 /// From an interrupt: yes; one atomic operation, without a lock.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Flag<'a> {
     word: &'a AtomicU32,
     bit: u32,

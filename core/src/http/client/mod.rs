@@ -36,6 +36,7 @@ pub const MAX_INTERIM: u8 = 64;
 
 /// What goes wrong with a request or its response. The connection is of no more use after any of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
     /// The request's method, target, host or a header has a byte that may not stand there, or a header is one the
     /// writer writes itself. Nothing must be sent.
@@ -97,6 +98,7 @@ impl core::error::Error for Error {}
 
 /// What [`Response::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<'i> {
     /// All of the input was taken, and more is needed.
     NeedMore,
@@ -110,6 +112,7 @@ pub enum Event<'i> {
 
 /// Where a response has got to.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     Head,
     Body(Body),
@@ -119,6 +122,7 @@ enum State {
 
 /// What the head said, once it is whole.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Meaning {
     status: u16,
     framing: Framing,
@@ -139,6 +143,7 @@ impl Meaning {
 
 /// Decodes responses, one after another, on one connection. Holds the head in `HEAD` bytes; a body is never copied.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Response<const HEAD: usize> {
     buffer: HeadBuffer<HEAD>,
     state: State,
@@ -300,6 +305,7 @@ fn parse(head: &[u8], field_lines: &[u8], head_request: bool) -> Result<Meaning,
 
 /// The head of a response. Borrows the decoder.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head<'a> {
     meaning: Meaning,
     line: &'a [u8],

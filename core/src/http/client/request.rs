@@ -17,6 +17,7 @@ use crate::http::write::{WriteError, Writer};
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
     /// The method, a token.
     pub method: &'a str,

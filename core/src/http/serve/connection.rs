@@ -30,6 +30,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// A connection of a [`Server`](super::Server), as a task: it ends when the socket has been closed. Files are of type
 /// `F`; a request's head may have `HEAD` bytes.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Connection<F, const HEAD: usize> {
     socket: Handle,
     peer: SocketAddr,
@@ -46,6 +47,7 @@ pub struct Connection<F, const HEAD: usize> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State<F> {
     /// Between two requests; since when.
     Idle(Instant),
@@ -58,6 +60,7 @@ enum State<F> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Body<F> {
     file: F,
     at: u64,
@@ -66,6 +69,7 @@ struct Body<F> {
 
 /// Bytes in `bytes[start..end]`.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Buffer<const N: usize> {
     bytes: [u8; N],
     start: usize,
@@ -86,6 +90,7 @@ impl<const N: usize> Buffer<N> {
 
 /// How a connection ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum End {
     /// What was sent still goes out.
     Close,

@@ -126,6 +126,7 @@ pub trait Content<S: Stack> {
 
 /// A file that was found.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Opened<F> {
     /// The file.
     pub file: F,
@@ -141,6 +142,7 @@ pub struct Opened<F> {
 
 /// Why there is no file to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refusal {
     /// Answer with this status, such as 404.
     Status(u16),
@@ -150,6 +152,7 @@ pub enum Refusal {
 
 /// One request and what became of it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Served<'a> {
     /// Who asked.
     pub peer: SocketAddr,
@@ -169,6 +172,7 @@ pub struct Served<'a> {
 
 /// How long a peer may take, and how much it may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {
     /// From the connection to its first byte.
     pub first_byte: Duration,
@@ -199,6 +203,7 @@ impl Default for Limits {
 
 /// What the connections share.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Shared<C, W> {
     content: C,
     /// Where an answer that fits is put together. Nothing in it outlives a poll.

@@ -36,6 +36,7 @@ use super::{MAX_FIELDS, chunked};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
     /// The request line alone is larger than the decoder's buffer.
     RequestLineTooLong,
@@ -108,6 +109,7 @@ impl core::error::Error for Error {}
 
 /// What [`Request::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<'i> {
     /// All of the input was taken, and more is needed.
     NeedMore,
@@ -120,6 +122,7 @@ pub enum Event<'i> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     Head,
     Body(Body),
@@ -129,6 +132,7 @@ enum State {
 
 /// Decodes requests, one after another, on one connection. Holds the head in `HEAD` bytes; a body is never copied.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<const HEAD: usize> {
     buffer: HeadBuffer<HEAD>,
     state: State,
@@ -298,6 +302,7 @@ impl<'a> Target<'a> {
 
 /// The head of a request. Borrows the decoder.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head<'a> {
     line: &'a [u8],
     fields: Fields<'a>,

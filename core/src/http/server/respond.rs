@@ -8,6 +8,7 @@ use crate::http::{date, etag::ETag};
 
 /// A file, as far as HTTP cares.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Resource<'a> {
     /// Its size in bytes.
     pub len: u64,
@@ -19,6 +20,7 @@ pub struct Resource<'a> {
 
 /// A response, but for the bytes of its body.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Response<'a> {
     /// The status code.
     pub status: u16,

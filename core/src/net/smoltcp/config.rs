@@ -15,6 +15,7 @@ const TIME_WAIT_KEEP: Duration = Duration::from_millis(9_900);
 
 /// How long the stack waits for a peer.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Timeouts {
     /// For an answer to `connect`; then [`TimedOut`](crate::net::Error::TimedOut). smoltcp sends the SYN at 0, 1, 3, 7 and 15 s.
     pub connect: Duration,
@@ -40,6 +41,7 @@ impl Default for Timeouts {
 
 /// What a stack is at its start.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config<'c> {
     /// The Ethernet address; unused where the device carries IP packets.
     pub mac: [u8; 6],
@@ -50,6 +52,7 @@ pub struct Config<'c> {
     /// Where sequence numbers and ephemeral ports start. Differ by boot, or old segments may fit new connections.
     pub seed: u64,
     /// How the sending rate answers to loss. Without effect in smoltcp 0.13.1, see the [module](super).
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub congestion: CongestionControl,
     /// How long peers are waited for.
     pub timeouts: Timeouts,
@@ -93,6 +96,7 @@ impl Config<'_> {
 
 /// Why a [`Config`] makes no stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
     /// Not a unicast address, or its prefix is longer than the address.

@@ -125,6 +125,7 @@ const RETRY: Duration = Duration::from_micros(100);
 
 /// What has happened since the start.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
     /// Connections handed out by `accept`.
     pub accepted: u64,

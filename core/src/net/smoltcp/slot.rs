@@ -7,6 +7,7 @@ use smoltcp::socket::tcp::{Socket, State};
 
 /// Who holds a slot's socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Role {
     /// Nobody: the socket is closed and has no peer.
     Free,
