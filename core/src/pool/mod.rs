@@ -35,6 +35,52 @@
 //! assert_eq!(pool.get_mut(second), Some(&mut "second"));
 //! ```
 //!
+//! Four workers, a hundred jobs, a callback for each; one is called off:
+//!
+//! ```
+//! use std::num::NonZeroU32;
+//! use tidemill_core::executor::Executor;
+//! use tidemill_core::net::NoNetwork;
+//! use tidemill_core::pool::{Failure, Slot, TaskId, TaskPool};
+//! use tidemill_core::task::{Context, from_fn};
+//! use tidemill_core::time::{Duration, EPOCH};
+//!
+//! #[derive(Default)]
+//! struct Tally { done: u32, cancelled: u32 }
+//! type Note = fn(TaskId, Result<&(), Failure<&()>>, &mut Tally);
+//! let note: Note = |_, result, tally| match result {
+//!     Ok(()) => tally.done += 1,
+//!     Err(_) => tally.cancelled += 1,
+//! };
+//!
+//! let slots = [const { Slot::<_, _, _, Option<Note>>::with_callbacks() }; 100];
+//! let mut executor = Executor::over(TaskPool::with_workers(slots, NonZeroU32::new(4).unwrap()));
+//! let mut tally = Tally::default();
+//! let ids: Vec<_> = (0..100)
+//!     .map(|_| {
+//!         let mut until = None;
+//!         let job = from_fn(move |cx: &mut Context<'_, NoNetwork, Tally>| {
+//!             let until = *until.get_or_insert(cx.now + Duration::from_millis(10));
+//!             if cx.now >= until {
+//!                 return Ok(());
+//!             }
+//!             cx.wait_until(until);
+//!             Err(nb::Error::<()>::WouldBlock)
+//!         });
+//!         let id = executor.pool.submit(job).unwrap();
+//!         executor.pool.add_done_callback(id, note, &mut tally).unwrap();
+//!         id
+//!     })
+//!     .collect();
+//! assert!(executor.pool.cancel(ids[77]));
+//! let mut now = EPOCH;
+//! while let Some(next) = executor.turn(now, &mut NoNetwork, &mut tally) {
+//!     now = next;
+//! }
+//! assert_eq!((tally.done, tally.cancelled), (99, 1));
+//! assert_eq!(now, EPOCH + Duration::from_millis(25 * 10));
+//! ```
+//!
 //! Interrupts: not to be touched from one; a pool has a single owner. An interrupt wakes a task through a wake flag.
 
 mod callback;

@@ -26,6 +26,39 @@
 //! assert_eq!(seen, [(1, "first"), (5, "keyword"), (5, "positional"), (10, "default")]);
 //! ```
 //!
+//! A sampler every 10 ms, and a monitor that each sample puts off and that reports when one is late:
+//!
+//! ```
+//! use tidemill_core::sched::{Scheduler, Slot};
+//! use tidemill_core::time::{Duration, Instant};
+//!
+//! enum Action { Sample(u32), Late }
+//! let [period, allowed] = [10, 12].map(Duration::from_millis);
+//!
+//! let mut scheduler = Scheduler::new([const { Slot::EMPTY }; 2]);
+//! scheduler.enter(period, 0, Action::Sample(1)).unwrap();
+//! let mut monitor = scheduler.enter(allowed, 1, Action::Late).unwrap();
+//! let mut late = Vec::new();
+//! while let Some(now) = scheduler.next_deadline().filter(|&now| now < Instant::from_ticks(80_000)) {
+//!     scheduler
+//!         .advance(now, |scheduler, event| {
+//!             match event.action {
+//!                 Action::Sample(number) => {
+//!                     // The fourth takes too long.
+//!                     let next = event.time + if number == 4 { Duration::from_millis(25) } else { period };
+//!                     scheduler.cancel(monitor);
+//!                     scheduler.enter_abs(next, 0, Action::Sample(number + 1)).unwrap();
+//!                     monitor = scheduler.enter_abs(event.time + allowed, 1, Action::Late).unwrap();
+//!                 }
+//!                 Action::Late => late.push(event.time.as_ticks() / 1_000),
+//!             }
+//!             Ok::<(), ()>(())
+//!         })
+//!         .unwrap();
+//! }
+//! assert_eq!(late, [52]);
+//! ```
+//!
 //! For time-outs, most of which are cancelled and whose order hardly matters, take the [`timer`](crate::timer) wheel.
 //!
 //! Interrupts: not to be touched from one; a scheduler has a single owner.

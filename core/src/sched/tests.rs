@@ -206,42 +206,6 @@ fn a_full_scheduler_hands_the_action_back() {
     assert_eq!(Scheduler::<u32, [Slot<u32>; 0]>::new([]).enter_abs(at(0), 0, 2), Err(Full(2)));
 }
 
-/// A sampler every 10 ms, and a monitor that is put off by each sample and reports when one is late.
-#[test]
-fn a_periodic_sampler_with_a_deadline_monitor() {
-    #[derive(Debug)]
-    enum Action {
-        Sample(u32),
-        Late,
-    }
-    let period = Duration::from_millis(10);
-    let allowed = Duration::from_millis(12);
-    let mut scheduler = Scheduler::new([const { Slot::EMPTY }; 4]);
-    scheduler.enter(period, 0, Action::Sample(1)).unwrap();
-    let mut monitor = scheduler.enter(allowed, 1, Action::Late).unwrap();
-    let (mut samples, mut late) = (0, Vec::new());
-    while samples < 8 {
-        let next = scheduler.next_deadline().unwrap();
-        scheduler
-            .advance(next, |scheduler, event| {
-                match event.action {
-                    Action::Sample(number) => {
-                        samples = number;
-                        // The fourth takes too long.
-                        let after = if number == 4 { Duration::from_millis(25) } else { period };
-                        scheduler.enter_abs(event.time + after, 0, Action::Sample(number + 1)).unwrap();
-                        scheduler.cancel(monitor);
-                        monitor = scheduler.enter_abs(event.time + allowed, 1, Action::Late).unwrap();
-                    }
-                    Action::Late => late.push(event.time.as_ticks() / 1_000),
-                }
-                Ok::<(), ()>(())
-            })
-            .unwrap();
-    }
-    assert_eq!(late, [52]);
-}
-
 #[test]
 fn a_slot_takes_32_bytes_beside_its_action() {
     assert_eq!(size_of::<Slot<core::num::NonZeroU32>>(), 32 + 4);

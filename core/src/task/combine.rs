@@ -2,7 +2,8 @@
 //! have yielded.
 //!
 //! The parts share one context: what either waits for, both wait for, so a part must expect to be polled early, as every
-//! task must. A part is never polled again after it has ended.
+//! task must. A part is never polled again after it has ended. One that is dropped while it waits in a
+//! [`queue`](crate::queue) stays on its list: have it [leave](crate::queue::Queue::leave).
 
 use super::{Context, Task};
 use crate::time::Instant;
