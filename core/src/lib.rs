@@ -4,7 +4,8 @@
 //! simulator. Time comes in as a value ([`time::Instant`]), what is due next goes out as a value, bytes move
 //! through [`net::Stack`], and whatever is not ready yet says [`nb::Error::WouldBlock`].
 //!
-//! Interrupts: an interrupt sets a flag of [`wake`], or feeds a [`queue::FromInterrupt`], and the loop sees it in its next turn.
+//! Interrupts: an interrupt sets a flag of [`wake`], or feeds a [`queue::FromInterrupt`], and the loop sees it in its next
+//! turn.
 //! Nothing else in this crate may be touched from one, but where it says so.
 //!
 //! | module | what lives there |
