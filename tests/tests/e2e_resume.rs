@@ -11,8 +11,12 @@ use tidemill_tests::e2e::{Answer, Asked, Content, Nginx, Odd, Random, Tidemill};
 
 const MIB: u64 = 1 << 20;
 
-/// What a killed download may have to fetch again: the journal is at most this far behind.
-const GRANULARITY: u64 = 8 * MIB;
+/// What a killed download may have to fetch again. The journal is at most this far behind: a turn that just did not call
+/// for it to be written, another one, and the read that ended that.
+const GRANULARITY: u64 = 8 * MIB + 256 * 1024;
+
+/// What is fetched again of each part that is there, to see that it is the same file, for 64 parts.
+const SAMPLES: u64 = 256 * 1024;
 
 #[test]
 fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
@@ -35,11 +39,10 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
         };
         let started = run.event("started").unwrap_or_else(|| panic!("kill {kill}: nothing told"));
         let resumed = started["resumed"].as_u64().unwrap();
-        // But for the samples that prove that it is the same file.
-        assert!(resumed + 256 * 1024 >= saved, "kill {kill}: what was saved stays saved");
+        assert!(resumed + SAMPLES >= saved, "kill {kill}: what was saved stays saved");
         saved = resumed;
         let again = before.max(resumed) - resumed;
-        assert!(again <= GRANULARITY + 64 * step, "kill {kill}: {again} bytes of {before} are fetched again");
+        assert!(again <= GRANULARITY + SAMPLES + 64 * step, "kill {kill}: {again} bytes of {before} are fetched again");
         if kill < 20 {
             assert!(!tidemill.path("f").exists());
             before = content.bytes_in(&tidemill.path("f.part"), step);
