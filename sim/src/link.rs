@@ -1,9 +1,10 @@
 //! A link: how long a frame takes from one host to another, and whether it arrives at all.
 //!
-//! Each direction is a pipeline of fixed order: **down** -> **queue and rate** -> **loss** -> **delay**. A frame that is
-//! lost has used its share of the rate, as on a real wire. Frames keep their order, whatever the jitter: one that would
-//! overtake waits for the one before. Every decision is made with whole numbers, and every draw is keyed by
-//! (seed, link, number of the frame), so taking one frame away does not change the fate of the others.
+//! Each direction is a pipeline of fixed order: **down** -> **length** -> **queue and rate** -> **loss**, of single frames
+//! and in bursts -> **damage** -> **delay** -> **reordering** -> **duplication**. A frame that is lost has used its share
+//! of the rate, as on a real wire. Frames keep their order, whatever the jitter: one that would overtake waits for the
+//! one before; only one that is reordered is overtaken. Every decision is made with whole numbers, and every draw is
+//! keyed by (seed, link, number of the frame), so taking one frame away does not change the fate of the others.
 //!
 //! ```
 //! use tidemill_core::time::Duration;
@@ -25,6 +26,13 @@ const IN_FLIGHT_MAX: u32 = 1 << 16;
 /// What the draws of a link are for, as the first word of their key.
 const DRAW_LOSS: u64 = 0x6C6F_7373;
 const DRAW_JITTER: u64 = 0x6A69_7474;
+const DRAW_BURST: u64 = 0x6275_7273;
+const DRAW_DAMAGE: u64 = 0x6461_6D61;
+const DRAW_REORDER: u64 = 0x7265_6F72;
+const DRAW_DUPLICATE: u64 = 0x6475_706C;
+
+/// A frame that is reordered comes up to this much later, and a duplicate up to this much after its original.
+const ASTRAY_MAX: Duration = Duration::from_millis(20);
 
 /// What one direction of a link is like. Build it from [`Link::new`]; the default is 1 ms, and nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +42,12 @@ pub struct Link {
     rate_bps: Option<u64>,
     queue_bytes: u64,
     loss_ppm: u32,
+    burst_ppm: u32,
+    burst_frames: u32,
+    damage_ppm: u32,
+    reorder_ppm: u32,
+    duplicate_ppm: u32,
+    mtu: usize,
 }
 
 impl Default for Link {
@@ -43,7 +57,8 @@ impl Default for Link {
 }
 
 impl Link {
-    /// 1 ms of latency, no jitter, no limit of rate, no loss; a queue of 256 KiB once a rate is set.
+    /// 1 ms of latency, no jitter, no limit of rate or length, nothing lost, damaged, reordered or duplicated; a queue of
+    /// 256 KiB once a rate is set.
     pub const fn new() -> Self {
         Self {
             latency: Duration::from_millis(1),
@@ -51,6 +66,12 @@ impl Link {
             rate_bps: None,
             queue_bytes: 256 << 10,
             loss_ppm: 0,
+            burst_ppm: 0,
+            burst_frames: 1,
+            damage_ppm: 0,
+            reorder_ppm: 0,
+            duplicate_ppm: 0,
+            mtu: usize::MAX,
         }
     }
 
@@ -85,19 +106,86 @@ impl Link {
         self.loss_ppm = ppm;
         self
     }
+
+    /// With how many of a million frames a burst begins in which all are lost; it is `frames` long on average (Gilbert's
+    /// model, with nothing heard in the bad state). `0` frames are taken for one.
+    pub const fn bursts(mut self, ppm: u32, frames: u32) -> Self {
+        self.burst_ppm = ppm;
+        self.burst_frames = if frames == 0 { 1 } else { frames };
+        self
+    }
+
+    /// How many of a million frames are damaged: one bit is flipped, or, in one of four, the end is missing.
+    pub const fn damage_ppm(mut self, ppm: u32) -> Self {
+        self.damage_ppm = ppm;
+        self
+    }
+
+    /// How many of a million frames come up to 20 ms later than they should, so that others overtake them.
+    pub const fn reorder_ppm(mut self, ppm: u32) -> Self {
+        self.reorder_ppm = ppm;
+        self
+    }
+
+    /// How many of a million frames arrive twice, the second time up to 20 ms after the first.
+    pub const fn duplicate_ppm(mut self, ppm: u32) -> Self {
+        self.duplicate_ppm = ppm;
+        self
+    }
+
+    /// Longest frame that passes, in bytes; longer ones vanish, and nobody is told.
+    pub const fn mtu(mut self, bytes: usize) -> Self {
+        self.mtu = bytes;
+        self
+    }
 }
 
 /// What became of a frame that was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It arrives at this time.
-    Arrives(Instant),
+    /// It arrives.
+    Arrives(Passage),
     /// The link was down.
     Down,
+    /// It was longer than the link takes.
+    TooLong,
     /// The queue was full.
     QueueFull,
     /// It was lost on the way.
     Lost,
+}
+
+/// How a frame arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Passage {
+    /// When.
+    pub at: Instant,
+    /// When it arrives once more.
+    pub again: Option<Instant>,
+    /// What happened to it on the way.
+    pub damage: Option<Damage>,
+}
+
+/// What happened to a frame on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// This bit was flipped, counted from the first byte's lowest.
+    Bit(usize),
+    /// It ends after so many bytes.
+    Cut(usize),
+}
+
+impl Damage {
+    pub(crate) fn inflict(self, frame: &mut Vec<u8>) {
+        match self {
+            Self::Bit(bit) => {
+                if let Some(byte) = frame.get_mut(bit / 8) {
+                    *byte ^= 1 << (bit % 8);
+                }
+            }
+            Self::Cut(len) => frame.truncate(len),
+        }
+    }
 }
 
 /// One direction of a link: its parameters, and the state of its pipeline.
@@ -111,6 +199,8 @@ pub(crate) struct Pipe {
     in_flight: u32,
     /// Outages under way; they may overlap.
     outages: u32,
+    /// In a burst in which all frames are lost.
+    burst: bool,
     /// When the transmitter has sent all it has, in whole µs and the rest of one in units of 1/rate: rounding must
     /// not add up.
     idle_at: u64,
@@ -126,6 +216,7 @@ impl Pipe {
             offered: 0,
             in_flight: 0,
             outages: 0,
+            burst: false,
             idle_at: 0,
             idle_rest: 0,
             last_arrival: Instant::from_ticks(0),
@@ -143,7 +234,7 @@ impl Pipe {
         self.outages = if down { self.outages + 1 } else { self.outages.saturating_sub(1) };
     }
 
-    /// A frame has come out at the far end.
+    /// A frame has come out at the far end, or its duplicate.
     pub(crate) fn arrived(&mut self) {
         self.in_flight -= 1;
     }
@@ -155,22 +246,43 @@ impl Pipe {
         if self.outages > 0 {
             return Verdict::Down;
         }
+        if len > self.params.mtu {
+            return Verdict::TooLong;
+        }
         if self.in_flight >= IN_FLIGHT_MAX {
             return Verdict::QueueFull;
         }
         let Some(sent) = self.transmit(now.as_ticks(), len as u64) else { return Verdict::QueueFull };
-        if below(draw(seed, &[DRAW_LOSS, self.key, number]), MILLION) < u64::from(self.params.loss_ppm) {
+        let params = self.params;
+        let key = self.key;
+        let bits = |what, n| draw(seed, &[what, key, number, n]);
+        let happens = |what, ppm| ppm > 0 && below(bits(what, 0), MILLION) < u64::from(ppm);
+        // A burst goes on with the probability that makes it as long as asked, on average.
+        let burst_ppm =
+            if self.burst { MILLION as u32 - MILLION as u32 / params.burst_frames } else { params.burst_ppm };
+        self.burst = params.burst_ppm > 0 && happens(DRAW_BURST, burst_ppm);
+        if self.burst || happens(DRAW_LOSS, params.loss_ppm) {
             return Verdict::Lost;
         }
-        let jitter = match self.params.jitter.as_ticks() {
+        let damage =
+            (len > 0 && happens(DRAW_DAMAGE, params.damage_ppm)).then(|| match below(bits(DRAW_DAMAGE, 1), 4) {
+                0 => Damage::Cut(below(bits(DRAW_DAMAGE, 2), len as u64) as usize),
+                _ => Damage::Bit(below(bits(DRAW_DAMAGE, 2), 8 * len as u64) as usize),
+            });
+        let up_to = |what, most: Duration| match most.as_ticks() {
             0 => 0,
-            most => below(draw(seed, &[DRAW_JITTER, self.key, number]), most.saturating_add(1)),
+            most => below(bits(what, 1), most.saturating_add(1)),
         };
-        let delay = self.params.latency.as_ticks().saturating_add(jitter).max(1);
-        let arrival = Instant::from_ticks(sent.saturating_add(delay)).max(self.last_arrival);
-        self.last_arrival = arrival;
-        self.in_flight += 1;
-        Verdict::Arrives(arrival)
+        let delay = params.latency.as_ticks().saturating_add(up_to(DRAW_JITTER, params.jitter)).max(1);
+        let mut at = Instant::from_ticks(sent.saturating_add(delay)).max(self.last_arrival);
+        if happens(DRAW_REORDER, params.reorder_ppm) {
+            at = later(at, 1 + up_to(DRAW_REORDER, ASTRAY_MAX));
+        } else {
+            self.last_arrival = at;
+        }
+        let again = happens(DRAW_DUPLICATE, params.duplicate_ppm).then(|| later(at, up_to(DRAW_DUPLICATE, ASTRAY_MAX)));
+        self.in_flight += 1 + u32::from(again.is_some());
+        Verdict::Arrives(Passage { at, again, damage })
     }
 
     /// When the last bit of the frame has been sent; `None` when the queue has no room for it.
@@ -192,9 +304,17 @@ impl Pipe {
     }
 }
 
+fn later(at: Instant, ticks: u64) -> Instant {
+    Instant::from_ticks(at.as_ticks().saturating_add(ticks))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn whole(at: Instant) -> Verdict {
+        Verdict::Arrives(Passage { at, again: None, damage: None })
+    }
 
     fn at(ticks: u64) -> Instant {
         Instant::from_ticks(ticks)
@@ -207,8 +327,8 @@ mod tests {
     #[test]
     fn latency_alone_is_added_to_the_time_of_sending() {
         let mut pipe = Pipe::new(Link::new().latency(Duration::from_millis(20)), 1);
-        assert_eq!(pipe.offer(7, at(5), 1500), Verdict::Arrives(at(20_005)));
-        assert_eq!(pipe.offer(7, at(5), 1500), Verdict::Arrives(at(20_005)));
+        assert_eq!(pipe.offer(7, at(5), 1500), whole(at(20_005)));
+        assert_eq!(pipe.offer(7, at(5), 1500), whole(at(20_005)));
     }
 
     #[test]
@@ -222,7 +342,7 @@ mod tests {
                 last = pipe.offer(7, at(0), 1_499);
             }
             let exact = (10_000_u64 * 1_499 * 8 * MILLION).div_ceil(rate);
-            assert_eq!(last, Verdict::Arrives(at(exact + 1)), "at {rate} bit/s");
+            assert_eq!(last, whole(at(exact + 1)), "at {rate} bit/s");
         }
     }
 
@@ -232,7 +352,7 @@ mod tests {
         let mut pipe = Pipe::new(link, 1);
         for n in 0..100 {
             // 1000 bytes take 1000 µs.
-            assert_eq!(pipe.offer(7, at(n * 1000), 1000), Verdict::Arrives(at(n * 1000 + 1010)));
+            assert_eq!(pipe.offer(7, at(n * 1000), 1000), whole(at(n * 1000 + 1010)));
         }
     }
 
@@ -260,7 +380,9 @@ mod tests {
         let mut delays = Vec::new();
         let mut last = at(0);
         for n in 0..10_000_u64 {
-            let Verdict::Arrives(arrival) = pipe.offer(7, at(n * 10_000), 100) else { panic!("nothing is lost here") };
+            let Verdict::Arrives(Passage { at: arrival, .. }) = pipe.offer(7, at(n * 10_000), 100) else {
+                panic!("nothing is lost here")
+            };
             assert!(arrival >= last);
             last = arrival;
             delays.push(arrival.as_ticks() - n * 10_000);
@@ -272,7 +394,9 @@ mod tests {
         let mut pipe = Pipe::new(link, 3);
         let mut last = at(0);
         for n in 0..1_000 {
-            let Verdict::Arrives(arrival) = pipe.offer(7, at(n), 100) else { panic!("nothing is lost here") };
+            let Verdict::Arrives(Passage { at: arrival, .. }) = pipe.offer(7, at(n), 100) else {
+                panic!("nothing is lost here")
+            };
             assert!(arrival >= last, "frame {n} overtook");
             last = arrival;
         }
@@ -329,5 +453,85 @@ mod tests {
         assert_eq!(pipe.offer(7, at(0), 1), Verdict::QueueFull);
         pipe.arrived();
         assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+    }
+
+    /// What becomes of so many frames of 1,000 bytes, one every 100 ms.
+    fn fates(link: Link, frames: u64) -> Vec<Verdict> {
+        let mut pipe = Pipe::new(link, 3);
+        (0..frames)
+            .map(|n| {
+                let verdict = pipe.offer(7, at(n * 100_000), 1_000);
+                if let Verdict::Arrives(Passage { again, .. }) = verdict {
+                    (0..=u32::from(again.is_some())).for_each(|_| pipe.arrived());
+                }
+                assert_eq!(pipe.in_flight, 0);
+                verdict
+            })
+            .collect()
+    }
+
+    #[test]
+    fn as_many_frames_are_damaged_reordered_and_duplicated_as_asked() {
+        let link = Link::new().damage_ppm(20_000).reorder_ppm(30_000).duplicate_ppm(10_000);
+        let (mut damaged, mut cut, mut late, mut twice) = (0, 0, 0, 0);
+        for (verdict, n) in fates(link, 100_000).into_iter().zip(0..) {
+            let Verdict::Arrives(Passage { at: arrival, again, damage }) = verdict else { panic!("{verdict:?}") };
+            let due = at(n * 100_000 + 1_000);
+            damaged += u32::from(damage.is_some());
+            if let Some(Damage::Cut(len)) = damage {
+                assert!(len < 1_000);
+                cut += 1;
+            }
+            late += u32::from(arrival > due);
+            twice += u32::from(again.is_some());
+            assert!(arrival >= due && arrival <= due + ASTRAY_MAX + Duration::from_micros(1));
+            assert!(again.is_none_or(|again| again >= arrival && again <= arrival + ASTRAY_MAX));
+        }
+        assert!((1_900..2_100).contains(&damaged), "{damaged}");
+        assert!((420..580).contains(&cut), "{cut}");
+        assert!((2_850..3_150).contains(&late), "{late}");
+        assert!((930..1_070).contains(&twice), "{twice}");
+    }
+
+    #[test]
+    fn a_frame_that_is_reordered_is_overtaken_and_holds_up_no_other() {
+        let mut pipe = Pipe::new(Link::new().reorder_ppm(100_000), 3);
+        let arrivals: Vec<Instant> = (0..1_000)
+            .map(|n| match pipe.offer(7, at(n * 100), 100) {
+                Verdict::Arrives(passage) => passage.at,
+                verdict => panic!("{verdict:?}"),
+            })
+            .collect();
+        let in_time = arrivals.iter().zip(0..).filter(|&(&arrival, n)| arrival == at(n * 100 + 1_000)).count();
+        assert!((850..950).contains(&in_time), "{in_time}");
+        assert!(arrivals.windows(2).any(|pair| pair[1] < pair[0]));
+    }
+
+    #[test]
+    fn bursts_are_as_many_and_as_long_as_asked() {
+        let fates = fates(Link::new().bursts(1_000, 20), 400_000);
+        let lost: Vec<bool> = fates.iter().map(|verdict| *verdict == Verdict::Lost).collect();
+        let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+        let mean = lost.iter().filter(|&&lost| lost).count() / bursts;
+        assert!((320..470).contains(&bursts), "{bursts}");
+        assert!((18..=22).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn what_is_longer_than_the_link_takes_vanishes() {
+        let mut pipe = Pipe::new(Link::new().mtu(576), 1);
+        assert_eq!(pipe.offer(7, at(0), 577), Verdict::TooLong);
+        assert_eq!(pipe.offer(7, at(0), 576), whole(at(1_000)));
+    }
+
+    #[test]
+    fn damage_changes_one_bit_or_the_length() {
+        let mut frame = vec![0; 4];
+        Damage::Bit(17).inflict(&mut frame);
+        assert_eq!(frame, [0, 0, 2, 0]);
+        Damage::Cut(3).inflict(&mut frame);
+        assert_eq!(frame, [0, 0, 2]);
+        Damage::Bit(31).inflict(&mut frame);
+        assert_eq!(frame, [0, 0, 2]);
     }
 }

@@ -95,10 +95,16 @@ pub enum Kind {
     Reset = 13,
     /// A frame arrived at a card whose host had left too many unread.
     DroppedCard = 14,
+    /// A frame was longer than the link takes.
+    DroppedLong = 15,
+    /// A frame that was sent will arrive damaged.
+    Damaged = 16,
+    /// A frame that was sent will arrive twice.
+    Duplicated = 17,
 }
 
 /// One more than the highest number of a [`Kind`].
-const KINDS: usize = 15;
+const KINDS: usize = 18;
 
 impl Kind {
     fn words(self) -> &'static str {
@@ -114,6 +120,9 @@ impl Kind {
             Self::Arrived => "frame received",
             Self::NobodyHome => "frame dropped: host is off",
             Self::DroppedCard => "frame dropped: card full",
+            Self::DroppedLong => "frame dropped: too long",
+            Self::Damaged => "frame damaged",
+            Self::Duplicated => "frame duplicated",
             Self::LinkDown => "link down",
             Self::LinkUp => "link up",
             Self::Reset => "connection cut",

@@ -53,7 +53,7 @@ use tidemill_core::time::{Duration, EPOCH, Instant};
 use crate::event::{Queue, What};
 use crate::fault::Fault;
 use crate::frame::{Nic, Slab};
-use crate::link::{Link, Pipe, Verdict};
+use crate::link::{Link, Passage, Pipe, Verdict};
 use crate::reset::{cut, destination};
 use crate::trace::{Event, Frame, Kind, Trace};
 
@@ -638,22 +638,35 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, link: u32, frame: Vec<u8>) {
+    fn transmit(&mut self, link: u32, mut frame: Vec<u8>) {
         let direction = &mut self.directions[link as usize];
         let verdict = direction.pipe.offer(self.seed, self.now, frame.len());
         let kind = match verdict {
             Verdict::Arrives(_) => Kind::Sent,
             Verdict::Down => Kind::DroppedDown,
+            Verdict::TooLong => Kind::DroppedLong,
             Verdict::QueueFull => Kind::DroppedQueue,
             Verdict::Lost => Kind::DroppedLoss,
         };
-        self.trace.add(self.now, kind, direction.from, Some(direction.to), Frame::Bytes(&frame));
-        if let Verdict::Arrives(at) = verdict {
-            let frame = self.wire.insert(frame);
-            self.queue.enter(at, What::Arrival { link, frame });
-        } else {
+        let (from, to) = (direction.from, direction.to);
+        self.trace.add(self.now, kind, from, Some(to), Frame::Bytes(&frame));
+        let Verdict::Arrives(Passage { at, again, damage }) = verdict else {
             self.free.push(frame);
+            return;
+        };
+        if let Some(damage) = damage {
+            damage.inflict(&mut frame);
+            self.trace.add(self.now, Kind::Damaged, from, Some(to), Frame::Bytes(&frame));
         }
+        if let Some(again) = again {
+            let mut copy = self.free.pop().unwrap_or_default();
+            copy.clone_from(&frame);
+            self.trace.add(self.now, Kind::Duplicated, from, Some(to), Frame::Len(copy.len()));
+            let frame = self.wire.insert(copy);
+            self.queue.enter(again, What::Arrival { link, frame });
+        }
+        let frame = self.wire.insert(frame);
+        self.queue.enter(at, What::Arrival { link, frame });
     }
 }
 

@@ -90,8 +90,16 @@ fn a_server_that_stays_away_is_given_up_in_time_and_with_the_reason() {
 
 #[test]
 fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
-    const HARM: [Kind; 6] =
-        [Kind::Crash, Kind::NobodyHome, Kind::DroppedDown, Kind::DroppedQueue, Kind::DroppedLoss, Kind::Reset];
+    const HARM: [Kind; 8] = [
+        Kind::Crash,
+        Kind::NobodyHome,
+        Kind::DroppedDown,
+        Kind::DroppedQueue,
+        Kind::DroppedLoss,
+        Kind::Damaged,
+        Kind::Duplicated,
+        Kind::Reset,
+    ];
     let harmed = HARM.map(|_| AtomicU64::new(0));
     let report = sweep(0..1000, 2, |seed| {
         let (scenario, end, world) = hostile::download(seed, 0..0);
