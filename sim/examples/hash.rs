@@ -35,7 +35,7 @@ fn echo(world: World) -> (String, World) {
 
 /// Downloads over a hostile network.
 fn download(seed: u64, record: Range<u64>) -> (String, World) {
-    let (_, end, world) = hostile::download(seed, record);
+    let (_, end, world) = hostile::download(&hostile::plan(seed), record);
     (format!("{:?} after {} us and {} bytes", end.outcome, end.at.as_ticks(), end.received), world)
 }
 

@@ -1,6 +1,28 @@
 //! Seed sweeps: one world after another on every core, and which of them failed. And the question whether a scenario
 //! is determined by its seed at all.
 //!
+//! [`check`] is what a `#[test]` calls: it sweeps, shrinks what fails to the few faults that matter, writes that plan down
+//! and says how to replay it. These variables of the environment tell it to run something else:
+//!
+//! | | |
+//! |---|---|
+//! | `TIDEMILL_SEED=17` | this seed alone |
+//! | `TIDEMILL_SEEDS=0..100000` | these seeds |
+//! | `TIDEMILL_PLAN=FILE` | the plan in this file alone: see [`plan`](crate::plan) |
+//! | `TIDEMILL_FAILURES=DIR` | where plans that fail are written; else in the system's folder for temporary files |
+//!
+//! ```
+//! use tidemill_sim::check::check;
+//! use tidemill_sim::plan::Plan;
+//!
+//! check(0..100, |seed| Plan { seed, faults: vec![] }, |plan| {
+//!     // Here a world is built, runs, and is looked at.
+//!     if plan.seed < 100 { Ok(()) } else { Err("too large") }
+//! });
+//! ```
+//!
+//! And below it:
+//!
 //! ```
 //! use tidemill_sim::check::sweep;
 //! let report = sweep(0..1000, 2, |seed| if seed == 700 { Err("seven hundred") } else { Ok(()) });
@@ -11,10 +33,16 @@
 use core::any::Any;
 use core::fmt::{self, Display};
 use core::ops::Range;
+use core::str::FromStr;
+use std::env;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use crate::plan::Plan;
+use crate::shrink::{self, Shrunk, shrink};
 use crate::world::World;
 
 /// How many failures a report keeps: the ones with the lowest seeds.
@@ -106,6 +134,88 @@ pub fn sweep<E: Display>(seeds: Range<u64>, threads: usize, test: impl Fn(u64) -
     })
 }
 
+/// Checks that `test` passes for the plan of every seed, on all cores.
+///
+/// # Panics
+/// When it does not: with the lowest seed that fails, the plan it was shrunk to, and the line that replays it. Also when a
+/// variable of the environment makes no sense.
+pub fn check<E: Display>(
+    seeds: Range<u64>,
+    plan: impl Fn(u64) -> Plan + Sync,
+    test: impl Fn(&Plan) -> Result<(), E> + Sync,
+) {
+    if let Some(path) = env::var_os("TIDEMILL_PLAN") {
+        let path = PathBuf::from(path);
+        return replay(&path, &test).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    }
+    let seeds = match (variable::<u64>("TIDEMILL_SEED"), variable::<Seeds>("TIDEMILL_SEEDS")) {
+        (Some(seed), _) => seed..seed.saturating_add(1),
+        (None, Some(Seeds(seeds))) => seeds,
+        (None, None) => seeds,
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let report = sweep(seeds, threads, |seed| test(&plan(seed)));
+    if let Some(Failure { seed, why }) = report.failures.first().cloned() {
+        let planned = plan(seed);
+        let faults = planned.faults.len();
+        let shrunk = shrink(planned, why, &test);
+        panic!("{report}\n\n{}", explain(seed, faults, &shrunk));
+    }
+}
+
+/// Checks that `test` passes for every plan in this folder: those that failed once.
+///
+/// # Panics
+/// When it does not, with the file's name; or when there is no plan.
+pub fn check_corpus<E: Display>(folder: &Path, test: impl Fn(&Plan) -> Result<(), E>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    assert!(!paths.is_empty(), "{}: no plans", folder.display());
+    for path in paths {
+        replay(&path, &test).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    }
+}
+
+fn replay<E: Display>(path: &Path, test: &impl Fn(&Plan) -> Result<(), E>) -> Result<(), String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    shrink::run(test, &text.parse().map_err(|error: crate::plan::PlanError| error.to_string())?)
+}
+
+/// `A..B` as text.
+struct Seeds(Range<u64>);
+
+impl FromStr for Seeds {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (start, end) = text.split_once("..").ok_or(())?;
+        Ok(Self(start.parse().map_err(drop)?..end.parse().map_err(drop)?))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what to run is asked for outside of every world")]
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: makes no sense")))
+}
+
+/// Writes the plan down and says what it is and how to run it again.
+#[expect(clippy::disallowed_methods, reason = "the test is named by its thread, outside of every world")]
+fn explain(seed: u64, faults: usize, Shrunk { plan, why, runs }: &Shrunk) -> String {
+    let left = plan.faults.len();
+    let current = thread::current();
+    let test = current.name().unwrap_or("test");
+    let folder = env::var_os("TIDEMILL_FAILURES").map_or_else(|| env::temp_dir().join("tidemill"), PathBuf::from);
+    let path = folder.join(format!("{}-{seed}.toml", test.replace("::", "-")));
+    let how = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, plan.to_string())) {
+        Ok(()) => format!("replay: TIDEMILL_PLAN={} cargo test {test}", path.display()),
+        Err(error) => format!("{}: {error}\nreplay: TIDEMILL_SEED={seed} cargo test {test}", path.display()),
+    };
+    format!("seed {seed}, shrunk from {faults} faults to {left} in {runs} runs: {why}\n\n{plan}\n{how}")
+}
+
 /// Two runs that should have been the same, and are not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Divergence {
@@ -152,7 +262,7 @@ pub fn repeat(mut run: impl FnMut(Range<u64>) -> World) -> Result<u64, Divergenc
     Err(Divergence { first: words(&first), second: words(&second) })
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("without a message"))
 }
@@ -164,6 +274,45 @@ mod tests {
     use crate::world::Node;
     use std::sync::Mutex;
     use tidemill_core::time::Instant;
+
+    #[test]
+    fn what_fails_is_shrunk_written_down_and_replayed() {
+        use crate::fault::Fault;
+        use crate::world::HostId;
+        use tidemill_core::time::Duration;
+
+        let crash = |at| Fault::Crash {
+            host: HostId::new(0),
+            at: Instant::from_ticks(at),
+            off_for: Some(Duration::from_ticks(1)),
+        };
+        // From seed 17 on, the crash at 5 µs is one too many.
+        let plan = |seed| Plan { seed, faults: (0..10).map(crash).collect() };
+        let test = |plan: &Plan| {
+            let fails = plan.faults.contains(&crash(5)) && plan.seed >= 17;
+            if fails { Err(format!("seed {} crashed", plan.seed)) } else { Ok(()) }
+        };
+        check(0..17, plan, test);
+        let panic = catch_unwind(|| check(0..100, plan, test)).unwrap_err();
+        let text = message(panic.as_ref());
+        assert!(text.contains("17 seeds passed, 83 failed"), "{text}");
+        assert!(text.contains("seed 17, shrunk from 10 faults to 1 in "), "{text}");
+        assert!(text.contains("at_us = 5"), "{text}");
+        let path = text.split("TIDEMILL_PLAN=").nth(1).and_then(|rest| rest.split(' ').next()).expect("how to replay");
+        let path = Path::new(path);
+        assert_eq!(replay(path, &test), Err("seed 17 crashed".into()));
+        assert_eq!(replay(path, &|_: &Plan| Ok::<(), String>(())), Ok(()));
+        fs::remove_file(path).unwrap();
+        assert!(replay(path, &test).unwrap_err().contains("No such file"));
+    }
+
+    #[test]
+    fn seeds_are_two_numbers() {
+        assert_eq!("3..70".parse::<Seeds>().map(|seeds| seeds.0), Ok(3..70));
+        for text in ["", "3", "3..", "..7", "a..b", "-1..2"] {
+            assert!(text.parse::<Seeds>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn every_seed_runs_once_whatever_the_number_of_threads() {

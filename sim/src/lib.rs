@@ -43,6 +43,8 @@ pub mod frame;
 pub mod host;
 pub mod link;
 pub mod mill;
+pub mod plan;
 mod reset;
+pub mod shrink;
 pub mod trace;
 pub mod world;

@@ -43,7 +43,7 @@ pub struct Link {
     queue_bytes: u64,
     loss_ppm: u32,
     burst_ppm: u32,
-    burst_frames: u32,
+    burst_max: Duration,
     damage_ppm: u32,
     reorder_ppm: u32,
     duplicate_ppm: u32,
@@ -67,7 +67,7 @@ impl Link {
             queue_bytes: 256 << 10,
             loss_ppm: 0,
             burst_ppm: 0,
-            burst_frames: 1,
+            burst_max: Duration::from_micros(0),
             damage_ppm: 0,
             reorder_ppm: 0,
             duplicate_ppm: 0,
@@ -107,11 +107,11 @@ impl Link {
         self
     }
 
-    /// With how many of a million frames a burst begins in which all are lost; it is `frames` long on average (Gilbert's
-    /// model, with nothing heard in the bad state). `0` frames are taken for one.
-    pub const fn bursts(mut self, ppm: u32, frames: u32) -> Self {
+    /// With how many of a million frames a burst begins in which all are lost, and how long it lasts at most. It is
+    /// measured in time, for one in frames would not end on a connection that has fallen silent.
+    pub const fn bursts(mut self, ppm: u32, longest: Duration) -> Self {
         self.burst_ppm = ppm;
-        self.burst_frames = if frames == 0 { 1 } else { frames };
+        self.burst_max = longest;
         self
     }
 
@@ -199,8 +199,8 @@ pub(crate) struct Pipe {
     in_flight: u32,
     /// Outages under way; they may overlap.
     outages: u32,
-    /// In a burst in which all frames are lost.
-    burst: bool,
+    /// Until then all frames are lost.
+    burst_until: Instant,
     /// When the transmitter has sent all it has, in whole µs and the rest of one in units of 1/rate: rounding must
     /// not add up.
     idle_at: u64,
@@ -216,7 +216,7 @@ impl Pipe {
             offered: 0,
             in_flight: 0,
             outages: 0,
-            burst: false,
+            burst_until: Instant::from_ticks(0),
             idle_at: 0,
             idle_rest: 0,
             last_arrival: Instant::from_ticks(0),
@@ -257,11 +257,14 @@ impl Pipe {
         let key = self.key;
         let bits = |what, n| draw(seed, &[what, key, number, n]);
         let happens = |what, ppm| ppm > 0 && below(bits(what, 0), MILLION) < u64::from(ppm);
-        // A burst goes on with the probability that makes it as long as asked, on average.
-        let burst_ppm =
-            if self.burst { MILLION as u32 - MILLION as u32 / params.burst_frames } else { params.burst_ppm };
-        self.burst = params.burst_ppm > 0 && happens(DRAW_BURST, burst_ppm);
-        if self.burst || happens(DRAW_LOSS, params.loss_ppm) {
+        let up_to = |what, most: Duration| match most.as_ticks() {
+            0 => 0,
+            most => below(bits(what, 1), most.saturating_add(1)),
+        };
+        if happens(DRAW_BURST, params.burst_ppm) {
+            self.burst_until = self.burst_until.max(later(now, 1 + up_to(DRAW_BURST, params.burst_max)));
+        }
+        if now < self.burst_until || happens(DRAW_LOSS, params.loss_ppm) {
             return Verdict::Lost;
         }
         let damage =
@@ -269,10 +272,6 @@ impl Pipe {
                 0 => Damage::Cut(below(bits(DRAW_DAMAGE, 2), len as u64) as usize),
                 _ => Damage::Bit(below(bits(DRAW_DAMAGE, 2), 8 * len as u64) as usize),
             });
-        let up_to = |what, most: Duration| match most.as_ticks() {
-            0 => 0,
-            most => below(bits(what, 1), most.saturating_add(1)),
-        };
         let delay = params.latency.as_ticks().saturating_add(up_to(DRAW_JITTER, params.jitter)).max(1);
         let mut at = Instant::from_ticks(sent.saturating_add(delay)).max(self.last_arrival);
         if happens(DRAW_REORDER, params.reorder_ppm) {
@@ -508,13 +507,19 @@ mod tests {
     }
 
     #[test]
-    fn bursts_are_as_many_and_as_long_as_asked() {
-        let fates = fates(Link::new().bursts(1_000, 20), 400_000);
+    fn bursts_are_as_many_and_as_long_as_asked_and_silence_ends_them() {
+        // A frame every 100 ms.
+        let fates = fates(Link::new().bursts(1_000, Duration::from_secs(4)), 400_000);
         let lost: Vec<bool> = fates.iter().map(|verdict| *verdict == Verdict::Lost).collect();
         let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
         let mean = lost.iter().filter(|&&lost| lost).count() / bursts;
         assert!((320..470).contains(&bursts), "{bursts}");
-        assert!((18..=22).contains(&mean), "{mean}");
+        assert!((18..=23).contains(&mean), "{mean}");
+
+        let mut pipe = Pipe::new(Link::new().bursts(1_000_000, Duration::from_millis(5)), 3);
+        assert_eq!(pipe.offer(7, at(0), 100), Verdict::Lost);
+        pipe.set_params(Link::new());
+        assert_eq!(pipe.offer(7, at(5_002), 100), whole(at(6_002)));
     }
 
     #[test]
