@@ -48,6 +48,9 @@ use crate::world::World;
 /// How many failures a report keeps: the ones with the lowest seeds.
 pub const FAILURES_MAX: usize = 100;
 
+/// How many of them [`check`] names.
+const FAILURES_SHOWN: usize = 5;
+
 /// A seed that failed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Failure {
@@ -95,7 +98,11 @@ impl Report {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} seeds passed, {} failed", self.passed, self.failed)?;
-        self.failures.iter().try_for_each(|failure| write!(f, "\nseed {}: {}", failure.seed, failure.why))
+        self.failures.iter().try_for_each(|failure| write!(f, "\nseed {}: {}", failure.seed, failure.why))?;
+        match self.failed - self.failures.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 
@@ -154,7 +161,8 @@ pub fn check<E: Display>(
         (None, None) => seeds,
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let report = sweep(seeds, threads, |seed| test(&plan(seed)));
+    let mut report = sweep(seeds, threads, |seed| test(&plan(seed)));
+    report.failures.truncate(FAILURES_SHOWN);
     if let Some(Failure { seed, why }) = report.failures.first().cloned() {
         let planned = plan(seed);
         let faults = planned.faults.len();
@@ -295,7 +303,8 @@ mod tests {
         check(0..17, plan, test);
         let panic = catch_unwind(|| check(0..100, plan, test)).unwrap_err();
         let text = message(panic.as_ref());
-        assert!(text.contains("17 seeds passed, 83 failed"), "{text}");
+        assert!(text.contains("17 seeds passed, 83 failed\nseed 17: "), "{text}");
+        assert!(text.contains("seed 21: seed 21 crashed\nand 78 more\n"), "{text}");
         assert!(text.contains("seed 17, shrunk from 10 faults to 1 in "), "{text}");
         assert!(text.contains("at_us = 5"), "{text}");
         let path = text.split("TIDEMILL_PLAN=").nth(1).and_then(|rest| rest.split(' ').next()).expect("how to replay");

@@ -13,7 +13,9 @@
 //! | [`frame`] | network cards, and the buffers of frames |
 //! | [`fault`] | crashes, outages and cut connections as plain data |
 //! | [`mill`] | a simulated download, as a `sim:` URL says |
-//! | [`check`] | seed sweeps |
+//! | [`plan`] | a seed and its faults as a file that can be edited and replayed |
+//! | [`check`] | seed sweeps that end in a plan to replay |
+//! | [`shrink`] | from a plan that fails to the faults that matter |
 //! | [`trace`] | what happened, as a hash, and where two runs part |
 //!
 //! A download through a bad link, twice: the same seed, so the same time and the same hash over all events.

@@ -125,7 +125,12 @@ fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
 
 fn completes(plan: &Plan) -> Result<World, String> {
     let (scenario, end, world) = hostile::download(plan, 0..0);
-    if end.outcome == Some(Ok(scenario.size)) { Ok(world) } else { Err(format!("{:?} of {scenario:?}", end.outcome)) }
+    match end.outcome {
+        Some(Ok(size)) if size == scenario.size => Ok(world),
+        Some(Ok(size)) => Err(format!("{size} bytes of {}", scenario.size)),
+        Some(Err(why)) => Err(why),
+        None => Err("it never ended".into()),
+    }
 }
 
 #[test]
