@@ -5,6 +5,8 @@
 //! decoded and no letter changes its case, so the parts put together again are the text. [`resolve`] turns a reference,
 //! such as the `Location` of a redirect, into a full URL inside the caller's buffer (RFC 3986, section 5.2).
 //!
+//! [`quote`], [`unquote`] and their kin encode and decode percent signs, as Python's functions of those names do.
+//!
 //! Deviation from the RFC, in favour of links as they are found: outside the authority every byte is let through but
 //! controls and spaces, and percent signs need not be followed by digits. In the authority, where a lenient reader is
 //! a security hole, only what section 3.2 allows is let through, and letters beyond ASCII.
@@ -22,10 +24,14 @@
 
 mod ascii;
 mod error;
+mod quote;
 mod resolve;
 mod uri;
 
 pub use ascii::Ascii;
 pub use error::Error;
+pub use quote::{
+    Quoted, Unquoted, UnquotedBytes, quote, quote_from_bytes, quote_plus, unquote, unquote_plus, unquote_to_bytes,
+};
 pub use resolve::resolve;
 pub use uri::Uri;
