@@ -21,6 +21,8 @@ pub(crate) enum What {
     Fault { index: u32 },
     /// A link that went down comes back.
     LinkUp { link: u32 },
+    /// A host that stood still goes on.
+    Resume { host: u32 },
 }
 
 /// Events ordered by (time, order of entry). O(log n) in and out.

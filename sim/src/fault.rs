@@ -48,6 +48,25 @@ pub enum Fault {
         /// For how long.
         lasts: Duration,
     },
+    /// One direction of a link drops every frame that is sent into it; the other goes on. What is under way still arrives.
+    Silence {
+        /// Which way nothing passes: from, to.
+        link: (HostId, HostId),
+        /// When.
+        at: Instant,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// The host stands still: frames wait in its card, and its deadlines pass. It goes on as if nothing had been. One
+    /// that is switched on meanwhile boots when it goes on.
+    Pause {
+        /// Which host.
+        host: HostId,
+        /// When.
+        at: Instant,
+        /// For how long.
+        lasts: Duration,
+    },
     /// The connection of the first segment with data that is sent in this direction, at this time or later, is cut:
     /// the segment vanishes, and a reset goes to either end. The resets can be lost like any frame.
     Reset {
@@ -62,7 +81,11 @@ impl Fault {
     /// When it begins.
     pub fn at(&self) -> Instant {
         match *self {
-            Self::Crash { at, .. } | Self::Outage { at, .. } | Self::Reset { at, .. } => at,
+            Self::Crash { at, .. }
+            | Self::Outage { at, .. }
+            | Self::Silence { at, .. }
+            | Self::Pause { at, .. }
+            | Self::Reset { at, .. } => at,
         }
     }
 }
@@ -72,7 +95,7 @@ impl Fault {
 pub struct Menu {
     /// Faults begin within this time.
     pub horizon: Duration,
-    /// Hosts that may crash.
+    /// Hosts that may crash or stand still.
     pub hosts: Vec<HostId>,
     /// Links that may fail, or lose connections in the direction given.
     pub links: Vec<(HostId, HostId)>,
@@ -95,7 +118,8 @@ pub fn draw(seed: u64, menu: &Menu) -> Vec<Fault> {
     const TIME: u64 = 2;
     const SPAN: u64 = 3;
     let mut faults = Vec::new();
-    for (kind, places) in [menu.hosts.len(), menu.links.len(), menu.links.len()].into_iter().enumerate() {
+    let (hosts, links) = (menu.hosts.len(), menu.links.len());
+    for (kind, places) in [hosts, links, links, links, hosts].into_iter().enumerate() {
         let kind = kind as u64;
         let draw = |n, what, bound| below(bits(seed, &[DRAW_FAULT, kind, n, what]), bound);
         // Half of the seeds do without this kind.
@@ -107,7 +131,9 @@ pub fn draw(seed: u64, menu: &Menu) -> Vec<Fault> {
             faults.push(match kind {
                 0 => Fault::Crash { host: menu.hosts[place], at, off_for: Some(span) },
                 1 => Fault::Outage { link: menu.links[place], at, lasts: span },
-                _ => Fault::Reset { link: menu.links[place], at },
+                2 => Fault::Reset { link: menu.links[place], at },
+                3 => Fault::Silence { link: menu.links[place], at, lasts: span },
+                _ => Fault::Pause { host: menu.hosts[place], at, lasts: span },
             });
         }
     }
@@ -136,19 +162,22 @@ mod tests {
         for (name, seeds) in [
             ("crash", has(|fault| matches!(fault, Fault::Crash { .. }))),
             ("outage", has(|fault| matches!(fault, Fault::Outage { .. }))),
+            ("silence", has(|fault| matches!(fault, Fault::Silence { .. }))),
+            ("pause", has(|fault| matches!(fault, Fault::Pause { .. }))),
             ("reset", has(|fault| matches!(fault, Fault::Reset { .. }))),
         ] {
             assert!((30..=70).contains(&seeds), "{name} in {seeds} of 100 seeds");
         }
         assert!(all.iter().any(Vec::is_empty));
-        assert!(all.iter().all(|faults| faults.len() <= 3 * FAULTS_MAX as usize));
+        assert!(all.iter().all(|faults| faults.len() <= 5 * FAULTS_MAX as usize));
         assert!(all.iter().flatten().all(|fault| fault.at() < EPOCH + Duration::from_secs(5)));
     }
 
     #[test]
     fn what_is_not_on_the_menu_does_not_happen() {
         let menu = Menu { hosts: vec![], ..menu() };
-        assert!((0..100).flat_map(|seed| draw(seed, &menu)).all(|fault| !matches!(fault, Fault::Crash { .. })));
+        let of_hosts = |fault| matches!(fault, Fault::Crash { .. } | Fault::Pause { .. });
+        assert!((0..100).flat_map(|seed| draw(seed, &menu)).all(|fault| !of_hosts(fault)));
         let menu = Menu { links: vec![], ..menu };
         assert!((0..100).all(|seed| draw(seed, &menu).is_empty()));
     }

@@ -87,6 +87,16 @@ enum Line {
         at_us: u64,
         lasts_us: u64,
     },
+    Silence {
+        link: [u32; 2],
+        at_us: u64,
+        lasts_us: u64,
+    },
+    Pause {
+        host: u32,
+        at_us: u64,
+        lasts_us: u64,
+    },
     Reset {
         link: [u32; 2],
         at_us: u64,
@@ -105,6 +115,12 @@ impl From<Fault> for Line {
             Fault::Outage { link, at, lasts } => {
                 Self::Outage { link: ends(link), at_us: at.as_ticks(), lasts_us: lasts.as_ticks() }
             }
+            Fault::Silence { link, at, lasts } => {
+                Self::Silence { link: ends(link), at_us: at.as_ticks(), lasts_us: lasts.as_ticks() }
+            }
+            Fault::Pause { host, at, lasts } => {
+                Self::Pause { host: host.index(), at_us: at.as_ticks(), lasts_us: lasts.as_ticks() }
+            }
             Fault::Reset { link, at } => Self::Reset { link: ends(link), at_us: at.as_ticks() },
         }
     }
@@ -122,6 +138,16 @@ impl From<Line> for Fault {
             Line::Outage { link, at_us, lasts_us } => {
                 Self::Outage { link: ends(link), at: Instant::from_ticks(at_us), lasts: Duration::from_ticks(lasts_us) }
             }
+            Line::Silence { link, at_us, lasts_us } => Self::Silence {
+                link: ends(link),
+                at: Instant::from_ticks(at_us),
+                lasts: Duration::from_ticks(lasts_us),
+            },
+            Line::Pause { host, at_us, lasts_us } => Self::Pause {
+                host: HostId::new(host),
+                at: Instant::from_ticks(at_us),
+                lasts: Duration::from_ticks(lasts_us),
+            },
             Line::Reset { link, at_us } => Self::Reset { link: ends(link), at: Instant::from_ticks(at_us) },
         }
     }

@@ -101,7 +101,10 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
             loop {
                 let mut faults = self.best.plan.faults.clone();
                 let halved = match &mut faults[index] {
-                    Fault::Crash { off_for: Some(span), .. } | Fault::Outage { lasts: span, .. } => halve(span),
+                    Fault::Crash { off_for: Some(span), .. }
+                    | Fault::Outage { lasts: span, .. }
+                    | Fault::Silence { lasts: span, .. }
+                    | Fault::Pause { lasts: span, .. } => halve(span),
                     Fault::Crash { off_for: None, .. } | Fault::Reset { .. } => false,
                 };
                 if !halved || !self.accept(faults) {

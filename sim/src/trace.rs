@@ -101,10 +101,14 @@ pub enum Kind {
     Damaged = 16,
     /// A frame that was sent will arrive twice.
     Duplicated = 17,
+    /// A host stands still.
+    Paused = 18,
+    /// A host goes on.
+    Resumed = 19,
 }
 
 /// One more than the highest number of a [`Kind`].
-const KINDS: usize = 18;
+const KINDS: usize = 20;
 
 impl Kind {
     fn words(self) -> &'static str {
@@ -123,6 +127,8 @@ impl Kind {
             Self::DroppedLong => "frame dropped: too long",
             Self::Damaged => "frame damaged",
             Self::Duplicated => "frame duplicated",
+            Self::Paused => "pause",
+            Self::Resumed => "go on",
             Self::LinkDown => "link down",
             Self::LinkUp => "link up",
             Self::Reset => "connection cut",

@@ -180,6 +180,10 @@ struct Host {
     /// The one entry for it in the queue that counts; never later than `due`. Others are left over, and ignored.
     queued: Option<Instant>,
     touched: bool,
+    /// Pauses under way; they may overlap.
+    pauses: u32,
+    /// It was switched on meanwhile.
+    boots_late: bool,
     turned_at: Instant,
     turns: u32,
 }
@@ -277,6 +281,8 @@ impl World {
             due: None,
             queued: None,
             touched: false,
+            pauses: 0,
+            boots_late: false,
             turned_at: EPOCH,
             turns: 0,
         });
@@ -319,17 +325,36 @@ impl World {
     /// [`Error::UnknownHost`], [`Error::NoLink`].
     pub fn schedule(&mut self, fault: Fault) -> Result<(), Error> {
         match fault {
-            Fault::Crash { host, .. } => self.known(host)?,
+            Fault::Crash { host, .. } | Fault::Pause { host, .. } => self.known(host)?,
             Fault::Outage { link: (a, b), .. } => {
                 self.direction(a, b)?;
                 self.direction(b, a)?;
             }
-            Fault::Reset { link: (from, to), .. } => {
+            Fault::Silence { link: (from, to), .. } | Fault::Reset { link: (from, to), .. } => {
                 self.direction(from, to)?;
             }
         }
         self.queue.enter(fault.at().max(self.now), What::Fault { index: self.faults.len() as u32 });
         self.faults.push(fault);
+        Ok(())
+    }
+
+    /// Cuts every link between a host of `a` and one of `b`, both ways, from `at` on for so long; at once if that has
+    /// passed. Hosts of the same group still reach each other.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHost`].
+    pub fn partition(&mut self, a: &[HostId], b: &[HostId], at: Instant, lasts: Duration) -> Result<(), Error> {
+        a.iter().chain(b).try_for_each(|&host| self.known(host))?;
+        for &from in a {
+            for &to in b {
+                for link in [(from, to), (to, from)] {
+                    if self.direction(link.0, link.1).is_ok() {
+                        self.schedule(Fault::Silence { link, at, lasts })?;
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -459,6 +484,18 @@ impl World {
             What::Boot { host } => self.boot(host),
             What::Fault { index } => self.fail(self.faults[index as usize]),
             What::LinkUp { link } => self.set_down(link, false),
+            What::Resume { host } => {
+                let slot = &mut self.hosts[host as usize];
+                slot.pauses -= 1;
+                if slot.pauses == 0 {
+                    let late = std::mem::take(&mut slot.boots_late);
+                    self.trace.add(self.now, Kind::Resumed, HostId::new(host), None, Frame::Len(0));
+                    if late {
+                        self.boot(host);
+                    }
+                    self.touch(host);
+                }
+            }
         }
     }
 
@@ -484,6 +521,10 @@ impl World {
     fn boot(&mut self, host: u32) {
         let slot = &mut self.hosts[host as usize];
         if slot.node.is_some() {
+            return;
+        }
+        if slot.pauses > 0 {
+            slot.boots_late = true;
             return;
         }
         let boot = Boot {
@@ -529,6 +570,16 @@ impl World {
                     self.queue.enter(after(self.now, lasts), What::LinkUp { link });
                 }
             }
+            Fault::Silence { link: (from, to), lasts, .. } => {
+                let link = self.by_ends[&(from.0, to.0)];
+                self.set_down(link, true);
+                self.queue.enter(after(self.now, lasts), What::LinkUp { link });
+            }
+            Fault::Pause { host, lasts, .. } => {
+                self.hosts[host.0 as usize].pauses += 1;
+                self.trace.add(self.now, Kind::Paused, host, None, Frame::Len(0));
+                self.queue.enter(after(self.now, lasts), What::Resume { host: host.0 });
+            }
             Fault::Reset { link: (from, to), .. } => {
                 self.directions[self.by_ends[&(from.0, to.0)] as usize].resets += 1;
             }
@@ -566,6 +617,9 @@ impl World {
     fn turn(&mut self, host: u32) -> Result<(), Error> {
         let slot = &mut self.hosts[host as usize];
         slot.touched = false;
+        if slot.pauses > 0 {
+            return Ok(());
+        }
         // It may have crashed after it was touched.
         let Some(node) = &mut slot.node else { return Ok(()) };
         if slot.turned_at < self.now {
@@ -839,6 +893,76 @@ mod tests {
         }
         finish(&mut world);
         assert_eq!(world.get::<Talker>(b).expect("it is on").arrivals, [at(10_000), at(33_000)]);
+    }
+
+    #[test]
+    fn a_silence_stops_one_direction_alone() {
+        let (mut world, a, b) = pair(7, 1, Link::new());
+        world.schedule(Fault::Silence { link: (a, b), at: EPOCH, lasts: Duration::from_millis(20) }).unwrap();
+        world.run_until(at(5_000)).unwrap();
+        for host in [a, b] {
+            world.get_mut::<Talker>(host).expect("it is on").burst = 1;
+        }
+        world.run_until(at(20_000)).unwrap();
+        world.get_mut::<Talker>(a).expect("it is on").burst = 1;
+        finish(&mut world);
+        let arrivals = |host| world.get::<Talker>(host).expect("it is on").arrivals.clone();
+        assert_eq!((arrivals(a), arrivals(b)), (vec![at(6_000)], vec![at(21_000)]));
+    }
+
+    #[test]
+    fn a_partition_cuts_between_its_groups_and_heals() {
+        let mut world = World::new(7);
+        let hosts = [1, 2, 3].map(|n| talker(&mut world, &format!("h{n}"), n, if n == 1 { "h3" } else { "h1" }, 0));
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            world.link(hosts[one], hosts[other], Link::new()).unwrap();
+        }
+        world.partition(&hosts[..2], &hosts[2..], at(10), Duration::from_millis(10)).unwrap();
+        let send = |world: &mut World, host: HostId| world.get_mut::<Talker>(host).expect("it is on").burst = 1;
+        world.run_until(at(1_000)).unwrap();
+        // From the first to the third: cut. From the second to the first: not.
+        send(&mut world, hosts[0]);
+        send(&mut world, hosts[1]);
+        world.run_until(at(11_000)).unwrap();
+        send(&mut world, hosts[0]);
+        finish(&mut world);
+        let arrivals = hosts.map(|host| world.get::<Talker>(host).expect("it is on").arrivals.clone());
+        assert_eq!(arrivals, [vec![at(2_000)], vec![], vec![at(12_000)]]);
+        assert_eq!(
+            world.partition(&hosts, &[HostId::new(9)], at(0), Duration::from_ticks(1)),
+            Err(Error::UnknownHost(HostId::new(9)))
+        );
+    }
+
+    #[test]
+    fn a_host_that_stands_still_finds_what_came_meanwhile() {
+        let (mut world, a, b) = pair(7, 1, Link::new());
+        for (from, lasts) in [(500, 5), (2_000, 6)] {
+            let lasts = Duration::from_millis(lasts);
+            world.schedule(Fault::Pause { host: b, at: at(from), lasts }).unwrap();
+        }
+        world.run_until(at(7_500)).unwrap();
+        world.get_mut::<Talker>(a).expect("it is on").burst = 1;
+        finish(&mut world);
+        assert_eq!(world.get::<Talker>(b).expect("it is on").arrivals, [at(8_000), at(8_500)]);
+
+        // Switched on meanwhile, it boots only when it goes on: nobody is there before.
+        let (mut world, a, b) = pair(7, 0, Link::new());
+        world.schedule(Fault::Crash { host: b, at: at(1), off_for: Some(Duration::from_millis(2)) }).unwrap();
+        world.schedule(Fault::Pause { host: b, at: at(1_000), lasts: Duration::from_millis(9) }).unwrap();
+        for time in [5_000, 10_000] {
+            world.run_until(at(time)).unwrap();
+            world.get_mut::<Talker>(a).expect("it is on").burst = 1;
+        }
+        finish(&mut world);
+        assert_eq!(world.get::<Talker>(b).expect("it is on").arrivals, [at(11_000)]);
+
+        let mut world = World::new(7);
+        let host = world.node("clock", [10, 0, 0, 1].into(), |_| Box::new(Ticker(Duration::from_secs(1), 0))).unwrap();
+        world.schedule(Fault::Pause { host, at: at(2_500_000), lasts: Duration::from_secs(5) }).unwrap();
+        world.run_until(at(9_000_000)).unwrap();
+        // At 0, 1 and 2 s; at 7.5 s, late; at 8.5 s.
+        assert_eq!(world.get::<Ticker>(host).map(|ticker| ticker.1), Some(5));
     }
 
     /// Asks to be turned every `period`, or at once when that is 0.

@@ -92,7 +92,7 @@ fn a_server_that_stays_away_is_given_up_in_time_and_with_the_reason() {
 
 #[test]
 fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
-    const HARM: [Kind; 8] = [
+    const HARM: [Kind; 9] = [
         Kind::Crash,
         Kind::NobodyHome,
         Kind::DroppedDown,
@@ -100,6 +100,7 @@ fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
         Kind::DroppedLoss,
         Kind::Damaged,
         Kind::Duplicated,
+        Kind::Paused,
         Kind::Reset,
     ];
     let harmed = HARM.map(|_| AtomicU64::new(0));
