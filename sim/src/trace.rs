@@ -153,6 +153,8 @@ pub struct Event {
     pub len: u32,
     /// The hash of the run up to here, this event included.
     pub hash: u64,
+    /// Where its frame's bytes lie in the trace's, if they were kept.
+    bytes: Option<u32>,
 }
 
 impl Event {
@@ -181,6 +183,9 @@ const MARKS_MAX: usize = 1024;
 /// How many events a recording keeps at most: 64 MiB of them.
 pub const RECORDED_MAX: usize = 1 << 20;
 
+/// How many bytes of frames a recording keeps at most.
+pub const CAPTURED_MAX: usize = 256 << 20;
+
 /// The trace of one run. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Trace {
@@ -192,13 +197,25 @@ pub struct Trace {
     stride: u64,
     wanted: Range<u64>,
     recorded: Vec<Event>,
+    captures: bool,
+    captured: Vec<u8>,
 }
 
 impl Trace {
     pub(crate) fn new(seed: u64) -> Self {
         let mut hash = Hash64::new();
         hash.word(seed);
-        Self { hash, events: 0, counts: [0; KINDS], marks: Vec::new(), stride: 256, wanted: 0..0, recorded: Vec::new() }
+        Self {
+            hash,
+            events: 0,
+            counts: [0; KINDS],
+            marks: Vec::new(),
+            stride: 256,
+            wanted: 0..0,
+            recorded: Vec::new(),
+            captures: false,
+            captured: Vec::new(),
+        }
     }
 
     /// The hash of all events so far.
@@ -221,9 +238,21 @@ impl Trace {
         self.wanted = numbers;
     }
 
+    /// As [`Trace::record`], and keeps the bytes of their frames too, the first [`CAPTURED_MAX`] of them.
+    pub fn capture(&mut self, numbers: Range<u64>) {
+        self.record(numbers);
+        self.captures = true;
+    }
+
     /// The events kept, in order.
     pub fn recorded(&self) -> &[Event] {
         &self.recorded
+    }
+
+    /// The bytes of the frame of a recorded event, if it has one and it was kept.
+    pub fn frame(&self, event: &Event) -> Option<&[u8]> {
+        let start = event.bytes? as usize;
+        self.captured.get(start..start + event.len as usize)
     }
 
     /// Between which event numbers this run and `other` first differ; `None` when they are equal. O(marks).
@@ -259,6 +288,10 @@ impl Trace {
                 self.hash.bytes(bytes);
                 bytes.len()
             }
+            Frame::Again(bytes) => {
+                self.hash.word(bytes.len() as u64);
+                bytes.len()
+            }
             Frame::Len(len) => {
                 self.hash.word(len as u64);
                 len
@@ -271,9 +304,20 @@ impl Trace {
             self.mark();
         }
         if self.wanted.contains(&number) && self.recorded.len() < RECORDED_MAX {
-            let hash = self.hash.value();
-            self.recorded.push(Event { number, at, kind, host, peer, len: len as u32, hash });
+            let (hash, bytes) = (self.hash.value(), self.keep(frame));
+            self.recorded.push(Event { number, at, kind, host, peer, len: len as u32, hash, bytes });
         }
+    }
+
+    fn keep(&mut self, frame: Frame<'_>) -> Option<u32> {
+        let (Frame::Bytes(bytes) | Frame::Again(bytes)) = frame else { return None };
+        let start = self.captured.len();
+        if !self.captures || start + bytes.len() > CAPTURED_MAX {
+            return None;
+        }
+        self.captured.extend_from_slice(bytes);
+        // It is below CAPTURED_MAX.
+        Some(start as u32)
     }
 
     fn mark(&mut self) {
@@ -289,10 +333,14 @@ impl Trace {
     }
 }
 
-/// What an event says of its frame: its bytes where it is first seen, its length afterwards.
+/// What an event says of its frame.
 #[derive(Clone, Copy)]
 pub(crate) enum Frame<'a> {
+    /// It is first seen: its bytes are hashed.
     Bytes(&'a [u8]),
+    /// It is seen again: its length is hashed.
+    Again(&'a [u8]),
+    /// There is none; a number is hashed.
     Len(usize),
 }
 

@@ -599,18 +599,17 @@ impl World {
         let (from, to) = (direction.from, direction.to);
         let frame = self.wire.remove(frame);
         let slot = &mut self.hosts[to.0 as usize];
-        let len = frame.len();
-        let (kind, dropped) = if slot.node.is_none() {
-            (Kind::NobodyHome, Some(frame))
-        } else if let Err(frame) = slot.nic.deliver(frame) {
-            (Kind::DroppedCard, Some(frame))
-        } else {
-            (Kind::Arrived, None)
+        let kind = match &slot.node {
+            None => Kind::NobodyHome,
+            Some(_) if !slot.nic.has_room() => Kind::DroppedCard,
+            Some(_) => Kind::Arrived,
         };
-        self.trace.add(self.now, kind, to, Some(from), Frame::Len(len));
-        match dropped {
-            Some(frame) => self.free.push(frame),
-            None => self.touch(to.0),
+        self.trace.add(self.now, kind, to, Some(from), Frame::Again(&frame));
+        if kind == Kind::Arrived {
+            slot.nic.deliver(frame);
+            self.touch(to.0);
+        } else {
+            self.free.push(frame);
         }
     }
 
@@ -715,7 +714,7 @@ impl World {
         if let Some(again) = again {
             let mut copy = self.free.pop().unwrap_or_default();
             copy.clone_from(&frame);
-            self.trace.add(self.now, Kind::Duplicated, from, Some(to), Frame::Len(copy.len()));
+            self.trace.add(self.now, Kind::Duplicated, from, Some(to), Frame::Again(&copy));
             let frame = self.wire.insert(copy);
             self.queue.enter(again, What::Arrival { link, frame });
         }
