@@ -152,23 +152,24 @@ impl TxToken for Tx<'_> {
 /// Frames on the wire, by id. O(1).
 #[derive(Default)]
 pub(crate) struct Slab {
-    frames: Vec<Vec<u8>>,
+    /// With the number of the event in which each was sent.
+    frames: Vec<(Vec<u8>, u64)>,
     vacant: Vec<u32>,
 }
 
 impl Slab {
-    pub(crate) fn insert(&mut self, frame: Vec<u8>) -> u32 {
+    pub(crate) fn insert(&mut self, frame: Vec<u8>, sent: u64) -> u32 {
         if let Some(id) = self.vacant.pop() {
-            self.frames[id as usize] = frame;
+            self.frames[id as usize] = (frame, sent);
             id
         } else {
-            self.frames.push(frame);
+            self.frames.push((frame, sent));
             self.frames.len() as u32 - 1
         }
     }
 
     /// Takes the frame that `insert` gave this id; an id names one frame once.
-    pub(crate) fn remove(&mut self, id: u32) -> Vec<u8> {
+    pub(crate) fn remove(&mut self, id: u32) -> (Vec<u8>, u64) {
         self.vacant.push(id);
         std::mem::take(&mut self.frames[id as usize])
     }
@@ -215,9 +216,9 @@ mod tests {
     #[test]
     fn an_id_is_used_again_once_its_frame_has_left() {
         let mut slab = Slab::default();
-        let (a, b) = (slab.insert(vec![1]), slab.insert(vec![2]));
-        assert_eq!(slab.remove(a), [1]);
-        assert_eq!(slab.insert(vec![3]), a);
-        assert_eq!((slab.remove(b), slab.remove(a)), (vec![2], vec![3]));
+        let (a, b) = (slab.insert(vec![1], 10), slab.insert(vec![2], 20));
+        assert_eq!(slab.remove(a), (vec![1], 10));
+        assert_eq!(slab.insert(vec![3], 30), a);
+        assert_eq!((slab.remove(b), slab.remove(a)), ((vec![2], 20), (vec![3], 30)));
     }
 }

@@ -111,7 +111,7 @@ pub enum Kind {
 const KINDS: usize = 20;
 
 impl Kind {
-    fn words(self) -> &'static str {
+    pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Boot => "boot",
             Self::Crash => "crash",
@@ -151,6 +151,9 @@ pub struct Event {
     pub peer: Option<HostId>,
     /// Bytes of the frame, if there is one.
     pub len: u32,
+    /// The number of the event in which its frame was first seen: joins what becomes of a frame to its being sent. Its
+    /// own number for one that is first seen here, and where there is no frame.
+    pub frame: u64,
     /// The hash of the run up to here, this event included.
     pub hash: u64,
     /// Where its frame's bytes lie in the trace's, if they were kept.
@@ -279,17 +282,25 @@ impl Trace {
         Some(same * stride..(differs * stride).min(self.events.max(other.events)))
     }
 
-    /// Adds an event. O(bytes of the frame).
-    pub(crate) fn add(&mut self, at: Instant, kind: Kind, host: HostId, peer: Option<HostId>, frame: Frame<'_>) {
+    /// Adds an event, and returns its number. O(bytes of the frame).
+    pub(crate) fn add(&mut self, at: Instant, kind: Kind, host: HostId, peer: Option<HostId>, frame: Frame<'_>) -> u64 {
         self.hash.word(at.as_ticks());
         self.hash.word(kind as u64 | u64::from(host.index()) << 8 | peer.map_or(0, |p| u64::from(p.index()) + 1) << 36);
+        let number = self.events;
+        let mut first = number;
         let len = match frame {
             Frame::Bytes(bytes) => {
                 self.hash.bytes(bytes);
                 bytes.len()
             }
-            Frame::Again(bytes) => {
+            Frame::Changed(bytes, sent) => {
+                self.hash.bytes(bytes);
+                first = sent;
+                bytes.len()
+            }
+            Frame::Again(bytes, sent) => {
                 self.hash.word(bytes.len() as u64);
+                first = sent;
                 bytes.len()
             }
             Frame::Len(len) => {
@@ -298,19 +309,19 @@ impl Trace {
             }
         };
         self.counts[kind as usize] += 1;
-        let number = self.events;
         self.events += 1;
         if self.events.is_multiple_of(self.stride) {
             self.mark();
         }
         if self.wanted.contains(&number) && self.recorded.len() < RECORDED_MAX {
             let (hash, bytes) = (self.hash.value(), self.keep(frame));
-            self.recorded.push(Event { number, at, kind, host, peer, len: len as u32, hash, bytes });
+            self.recorded.push(Event { number, at, kind, host, peer, len: len as u32, frame: first, hash, bytes });
         }
+        number
     }
 
     fn keep(&mut self, frame: Frame<'_>) -> Option<u32> {
-        let (Frame::Bytes(bytes) | Frame::Again(bytes)) = frame else { return None };
+        let (Frame::Bytes(bytes) | Frame::Changed(bytes, _) | Frame::Again(bytes, _)) = frame else { return None };
         let start = self.captured.len();
         if !self.captures || start + bytes.len() > CAPTURED_MAX {
             return None;
@@ -338,8 +349,10 @@ impl Trace {
 pub(crate) enum Frame<'a> {
     /// It is first seen: its bytes are hashed.
     Bytes(&'a [u8]),
-    /// It is seen again: its length is hashed.
-    Again(&'a [u8]),
+    /// It is what became of the one first seen in the event with this number: its bytes are hashed.
+    Changed(&'a [u8], u64),
+    /// It is seen again, after the event with this number: its length is hashed.
+    Again(&'a [u8], u64),
     /// There is none; a number is hashed.
     Len(usize),
 }

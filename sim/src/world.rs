@@ -392,6 +392,25 @@ impl World {
         Ok(&self.hosts[host.0 as usize].name)
     }
 
+    /// The address of a host.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHost`].
+    pub fn address(&self, host: HostId) -> Result<IpAddr, Error> {
+        self.known(host)?;
+        Ok(self.addresses[host.0 as usize])
+    }
+
+    /// All hosts, in the order in which they were added.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..self.hosts.len() as u32).map(HostId)
+    }
+
+    /// What the hosts exchange: IP packets, or Ethernet frames.
+    pub fn medium(&self) -> Medium {
+        self.medium
+    }
+
     /// One event in words, with the names of its hosts.
     pub fn describe(&self, event: &Event) -> String {
         let name = |host: HostId| self.name(host).map_or_else(|_| host.to_string(), str::to_owned);
@@ -597,14 +616,14 @@ impl World {
         let direction = &mut self.directions[link as usize];
         direction.pipe.arrived();
         let (from, to) = (direction.from, direction.to);
-        let frame = self.wire.remove(frame);
+        let (frame, sent) = self.wire.remove(frame);
         let slot = &mut self.hosts[to.0 as usize];
         let kind = match &slot.node {
             None => Kind::NobodyHome,
             Some(_) if !slot.nic.has_room() => Kind::DroppedCard,
             Some(_) => Kind::Arrived,
         };
-        self.trace.add(self.now, kind, to, Some(from), Frame::Again(&frame));
+        self.trace.add(self.now, kind, to, Some(from), Frame::Again(&frame, sent));
         if kind == Kind::Arrived {
             slot.nic.deliver(frame);
             self.touch(to.0);
@@ -702,23 +721,23 @@ impl World {
             Verdict::Lost => Kind::DroppedLoss,
         };
         let (from, to) = (direction.from, direction.to);
-        self.trace.add(self.now, kind, from, Some(to), Frame::Bytes(&frame));
+        let sent = self.trace.add(self.now, kind, from, Some(to), Frame::Bytes(&frame));
         let Verdict::Arrives(Passage { at, again, damage }) = verdict else {
             self.free.push(frame);
             return;
         };
         if let Some(damage) = damage {
             damage.inflict(&mut frame);
-            self.trace.add(self.now, Kind::Damaged, from, Some(to), Frame::Bytes(&frame));
+            self.trace.add(self.now, Kind::Damaged, from, Some(to), Frame::Changed(&frame, sent));
         }
         if let Some(again) = again {
             let mut copy = self.free.pop().unwrap_or_default();
             copy.clone_from(&frame);
-            self.trace.add(self.now, Kind::Duplicated, from, Some(to), Frame::Again(&copy));
-            let frame = self.wire.insert(copy);
+            self.trace.add(self.now, Kind::Duplicated, from, Some(to), Frame::Again(&copy, sent));
+            let frame = self.wire.insert(copy, sent);
             self.queue.enter(again, What::Arrival { link, frame });
         }
-        let frame = self.wire.insert(frame);
+        let frame = self.wire.insert(frame, sent);
         self.queue.enter(at, What::Arrival { link, frame });
     }
 }
@@ -1067,6 +1086,31 @@ mod tests {
         let first = one.iter().zip(other).find(|(one, other)| one != other).expect("it is in the range");
         assert_eq!((first.0.kind, first.1.kind, first.0.at), (Kind::Arrived, Kind::Arrived, at(1_900)));
         assert_eq!(first.1.at, at(2_900));
+    }
+
+    #[test]
+    fn what_becomes_of_a_frame_names_the_event_in_which_it_was_sent() {
+        let link = Link::new().damage_ppm(300_000).reorder_ppm(300_000).duplicate_ppm(300_000).loss_ppm(100_000);
+        let (mut world, ..) = pair(7, 200, link);
+        world.trace_mut().capture(0..u64::MAX);
+        finish(&mut world);
+        let events = world.trace().recorded();
+        let bytes = |n: usize| world.trace().frame(&events[n]);
+        let (mut whole, mut twice) = (0, 0);
+        for sent in events.iter().filter(|event| event.kind == Kind::Sent) {
+            assert_eq!(sent.frame, sent.number);
+            let same: Vec<usize> = (sent.number as usize + 1..events.len())
+                .filter(|&n| events[n].frame == sent.number && events[n].number != sent.number)
+                .collect();
+            let of = |kind| same.iter().copied().filter(move |&n| events[n].kind == kind);
+            let arrivals: Vec<usize> = of(Kind::Arrived).collect();
+            assert_eq!(arrivals.len(), 1 + of(Kind::Duplicated).count());
+            let seen = of(Kind::Damaged).next().unwrap_or(sent.number as usize);
+            assert!(arrivals.iter().all(|&n| bytes(n) == bytes(seen)));
+            whole += usize::from(seen == sent.number as usize);
+            twice += arrivals.len() - 1;
+        }
+        assert!((80..180).contains(&whole) && (20..100).contains(&twice), "{whole} whole, {twice} twice");
     }
 
     #[test]
