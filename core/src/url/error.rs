@@ -25,9 +25,24 @@ pub enum Error {
         /// Where the host starts.
         at: usize,
     },
-    /// Not a decimal number from 0 to 65535 (RFC 3986, 3.2.3).
+    /// The network location has a character that Unicode's normal form NFKC turns into one of `/?#@:`.
+    BadNetloc {
+        /// Where that character stands.
+        at: usize,
+    },
+    /// Not decimal digits (RFC 3986, 3.2.3).
     BadPort {
         /// Where the port starts.
+        at: usize,
+    },
+    /// A port above 65535.
+    PortRange {
+        /// Where the port starts.
+        at: usize,
+    },
+    /// A tab or a line end, which Python takes out of URLs: use the function whose name ends in `_in`.
+    NeedsCleaning {
+        /// Where the first one stands.
         at: usize,
     },
     /// A base without a scheme: nothing can be resolved against it (RFC 3986, 5.2.1).
@@ -46,9 +61,23 @@ impl fmt::Display for Error {
             Self::BadByte { at, byte } => write!(f, "character 0x{byte:02x} not allowed at byte {at}"),
             Self::BadScheme { at } => write!(f, "bad scheme at byte {at}"),
             Self::BadHost { at } => write!(f, "bad host at byte {at}"),
+            Self::BadNetloc { at } => write!(f, "character at byte {at} normalises to a delimiter"),
+            Self::PortRange { at } => write!(f, "port at byte {at} is above 65535"),
+            Self::NeedsCleaning { at } => write!(f, "tab or line end at byte {at}"),
             Self::BadPort { at } => write!(f, "bad port at byte {at}"),
             Self::RelativeBase => f.write_str("base URL has no scheme"),
             Self::Full => f.write_str("URL too long for its buffer"),
+        }
+    }
+}
+
+impl Error {
+    /// The same in a text that has `offset` bytes more in front.
+    pub(super) const fn moved(self, offset: usize) -> Self {
+        match self {
+            Self::BadHost { at } => Self::BadHost { at: at + offset },
+            Self::BadNetloc { at } => Self::BadNetloc { at: at + offset },
+            other => other,
         }
     }
 }

@@ -5,9 +5,12 @@
 //! decoded and no letter changes its case, so the parts put together again are the text. [`resolve`] turns a reference,
 //! such as the `Location` of a redirect, into a full URL inside the caller's buffer (RFC 3986, section 5.2).
 //!
-//! [`quote`], [`unquote`] and their kin encode and decode percent signs, as Python's functions of those names do.
+//! Beside it stands the whole of Python's `urllib.parse`, by the rules of CPython 3.13 and under its names: [`urlsplit`],
+//! [`urlparse`], [`urljoin`] and [`urldefrag`] take URLs apart as crawlers and scripts do, with fewer refusals than the
+//! RFC; [`quote`], [`unquote`] and their kin encode and decode percent signs. What Python returns as a new string is
+//! here a value that displays it, so nothing is copied; [`write_in`] puts it into a buffer.
 //!
-//! Deviation from the RFC, in favour of links as they are found: outside the authority every byte is let through but
+//! //! Deviation of [`Uri::parse`] from the RFC, in favour of links as they are found: outside the authority every byte is let through but
 //! controls and spaces, and percent signs need not be followed by digits. In the authority, where a lenient reader is
 //! a security hole, only what section 3.2 allows is let through, and letters beyond ASCII.
 //!
@@ -23,15 +26,31 @@
 //! ```
 
 mod ascii;
+mod clean;
 mod error;
+mod folded;
+mod join;
+mod netloc;
+mod parse;
 mod quote;
 mod resolve;
+mod scan;
+mod scheme;
+mod split;
+mod unwrap;
 mod uri;
+mod writer;
 
 pub use ascii::Ascii;
 pub use error::Error;
+pub use folded::Folded;
+pub use join::urljoin;
+pub use parse::{DefragResult, ParseResult, urldefrag, urldefrag_in, urlparse, urlparse_in, urlunparse};
 pub use quote::{
     Quoted, Unquoted, UnquotedBytes, quote, quote_from_bytes, quote_plus, unquote, unquote_plus, unquote_to_bytes,
 };
 pub use resolve::resolve;
+pub use split::{SplitResult, Unsplit, urlsplit, urlsplit_in, urlunsplit};
+pub use unwrap::unwrap;
 pub use uri::Uri;
+pub use writer::write_in;

@@ -1,5 +1,6 @@
 //! References resolved against a base, in the caller's buffer.
 
+use super::writer::Writer;
 use super::{Error, Uri};
 
 /// Writes the URL that `reference` means when found in the document `base`, and returns it (RFC 3986, 5.2.2 strict,
@@ -57,20 +58,7 @@ fn directory<'a>(base: &Uri<'a>) -> &'a str {
     }
 }
 
-/// Text under construction: `buffer[..len]`, always UTF-8.
-struct Writer<'o> {
-    buffer: &'o mut [u8],
-    len: usize,
-}
-
-impl<'o> Writer<'o> {
-    fn put(&mut self, text: &str) -> Result<(), Error> {
-        let end = self.len + text.len();
-        self.buffer.get_mut(self.len..end).ok_or(Error::Full)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-
+impl Writer<'_> {
     fn insert(&mut self, at: usize, text: &str) -> Result<(), Error> {
         let end = self.len;
         self.put(text)?;
@@ -120,11 +108,6 @@ impl<'o> Writer<'o> {
     /// Where the last segment of `buffer[start..end]` begins, its slash included.
     fn parent(&self, start: usize, end: usize) -> usize {
         start + self.buffer[start..end].iter().rposition(|&byte| byte == b'/').unwrap_or(0)
-    }
-
-    fn finish(self) -> Result<&'o str, Error> {
-        // Only whole strings were put and only cuts beside ASCII slashes were made, so this never fails.
-        core::str::from_utf8(&self.buffer[..self.len]).map_err(|_| Error::Full)
     }
 }
 

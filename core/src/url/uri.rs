@@ -1,6 +1,6 @@
 //! The split: five components as slices of one text.
 
-use super::Error;
+use super::{Error, netloc, scan};
 
 /// A URL or relative reference, borrowed from its text and taken apart. `Copy`, nine words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,11 +14,6 @@ pub struct Uri<'a> {
     fragment: Option<&'a str>,
 }
 
-/// Cuts `text` at the first `separator`, which belongs to neither part.
-fn cut(text: &str, separator: char) -> (&str, Option<&str>) {
-    text.split_once(separator).map_or((text, None), |(head, tail)| (head, Some(tail)))
-}
-
 impl<'a> Uri<'a> {
     /// Takes `text` apart (RFC 3986, 3 and appendix B). O(length).
     ///
@@ -28,8 +23,8 @@ impl<'a> Uri<'a> {
         if let Some(at) = text.bytes().position(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(Error::BadByte { at, byte: text.as_bytes()[at] });
         }
-        let (rest, fragment) = cut(text, '#');
-        let (rest, query) = cut(rest, '?');
+        let (rest, fragment) = scan::partition(text, b'#');
+        let (rest, query) = scan::partition(rest, b'?');
         let (scheme, rest) = match rest.find([':', '/']) {
             Some(colon) if rest.as_bytes()[colon] == b':' => {
                 check_scheme(&rest[..colon])?;
@@ -95,16 +90,13 @@ impl<'a> Uri<'a> {
     /// The port; `None` when there is none or when nothing follows the colon.
     ///
     /// # Errors
-    /// [`Error::BadPort`].
+    /// [`Error::BadPort`], [`Error::PortRange`].
     pub fn port(&self) -> Result<Option<u16>, Error> {
         let Some((_, Some(port))) = self.host_port() else { return Ok(None) };
         if port.is_empty() {
             return Ok(None);
         }
-        // `u16::from_str` alone would take a plus sign.
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        let number = if digits { port.parse().ok() } else { None };
-        number.map(Some).ok_or(Error::BadPort { at: self.offset(port) })
+        netloc::decimal(port, self.offset(port)).map(Some)
     }
 
     /// The host with its brackets, and what follows its colon. A colon inside brackets is the address's own.
@@ -152,16 +144,10 @@ fn check_scheme(scheme: &str) -> Result<(), Error> {
 
 /// What may stand in brackets (RFC 3986, 3.2.2): an IPv6 address, or `v`, hexadecimal digits, a dot and more.
 fn is_ip_literal(text: &str) -> bool {
-    if text.parse::<core::net::Ipv6Addr>().is_ok() {
-        return true;
-    }
-    let Some((version, address)) = text.strip_prefix(['v', 'V']).and_then(|text| text.split_once('.')) else {
-        return false;
-    };
-    !version.is_empty()
-        && version.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && !address.is_empty()
-        && !address.contains(['[', ']', '@'])
+    netloc::is_ipv6(text)
+        || text
+            .strip_prefix(['v', 'V'])
+            .is_some_and(|future| netloc::is_ip_future(future) && !future.contains(['[', ']', '@']))
 }
 
 #[cfg(test)]
@@ -231,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_bad_port_is_told_with_its_place() {
-        for text in ["http://h:65536/", "http://h:-1/", "http://h:+1/", "http://h:0x50/", "http://h:８０/"] {
+        assert_eq!(Uri::parse("http://h:65536/").unwrap().port(), Err(Error::PortRange { at: 9 }));
+        for text in ["http://h:-1/", "http://h:+1/", "http://h:0x50/", "http://h:８０/"] {
             assert_eq!(Uri::parse(text).unwrap().port(), Err(Error::BadPort { at: 9 }), "{text}");
         }
         assert_eq!(Uri::parse("http://[::1]:x/").unwrap().port(), Err(Error::BadPort { at: 13 }));
