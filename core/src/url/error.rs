@@ -45,6 +45,25 @@ pub enum Error {
         /// Where the first one stands.
         at: usize,
     },
+    /// A character that the charset does not have.
+    Unencodable {
+        /// Where it stands.
+        at: usize,
+    },
+    /// Percent-encoded bytes that are no character in the charset.
+    Undecodable {
+        /// Where the first one's percent sign stands.
+        at: usize,
+    },
+    /// A field of a query without `=`.
+    BadField {
+        /// Where it starts.
+        at: usize,
+    },
+    /// More fields in a query than are allowed.
+    TooManyFields,
+    /// Nothing can stand between fields if the separator is empty.
+    EmptySeparator,
     /// A base without a scheme: nothing can be resolved against it (RFC 3986, 5.2.1).
     RelativeBase,
     /// The buffer is too small for the result: give a larger one.
@@ -65,6 +84,11 @@ impl fmt::Display for Error {
             Self::PortRange { at } => write!(f, "port at byte {at} is above 65535"),
             Self::NeedsCleaning { at } => write!(f, "tab or line end at byte {at}"),
             Self::BadPort { at } => write!(f, "bad port at byte {at}"),
+            Self::Unencodable { at } => write!(f, "character at byte {at} is not in the charset"),
+            Self::Undecodable { at } => write!(f, "bytes at byte {at} are not in the charset"),
+            Self::BadField { at } => write!(f, "field at byte {at} has no '='"),
+            Self::TooManyFields => f.write_str("too many fields"),
+            Self::EmptySeparator => f.write_str("separator is empty"),
             Self::RelativeBase => f.write_str("base URL has no scheme"),
             Self::Full => f.write_str("URL too long for its buffer"),
         }
@@ -77,6 +101,8 @@ impl Error {
         match self {
             Self::BadHost { at } => Self::BadHost { at: at + offset },
             Self::BadNetloc { at } => Self::BadNetloc { at: at + offset },
+            Self::Unencodable { at } => Self::Unencodable { at: at + offset },
+            Self::Undecodable { at } => Self::Undecodable { at: at + offset },
             other => other,
         }
     }

@@ -26,31 +26,39 @@
 //! ```
 
 mod ascii;
+mod charset;
 mod clean;
 mod error;
 mod folded;
 mod join;
 mod netloc;
 mod parse;
+mod query;
 mod quote;
 mod resolve;
 mod scan;
 mod scheme;
+mod set;
 mod split;
+mod strict;
+mod unquote;
 mod unwrap;
 mod uri;
+mod urlencode;
 mod writer;
 
 pub use ascii::Ascii;
+pub use charset::{Charset, Undecodable, Unencodable};
 pub use error::Error;
 pub use folded::Folded;
 pub use join::urljoin;
 pub use parse::{DefragResult, ParseResult, urldefrag, urldefrag_in, urlparse, urlparse_in, urlunparse};
-pub use quote::{
-    Quoted, Unquoted, UnquotedBytes, quote, quote_from_bytes, quote_plus, unquote, unquote_plus, unquote_to_bytes,
-};
+pub use query::{Fields, Groups, QueryOptions, parse_qs, parse_qsl};
+pub use quote::{Quoted, quote, quote_from_bytes, quote_plus};
 pub use resolve::resolve;
 pub use split::{SplitResult, Unsplit, urlsplit, urlsplit_in, urlunsplit};
+pub use unquote::{Unquoted, UnquotedBytes, unquote, unquote_plus, unquote_to_bytes};
 pub use unwrap::unwrap;
 pub use uri::Uri;
+pub use urlencode::{EncodeOptions, Encoded, FormValue, QuoteVia, urlencode};
 pub use writer::write_in;

@@ -1,16 +1,27 @@
 //! Percent-encoding (RFC 3986, 2.1) with the names and the rules of Python's `urllib.parse`.
 //!
 //! Nothing is copied: each function gives a value that writes its result when it is displayed, into any
-//! [`core::fmt::Write`]; [`unquote_to_bytes`] gives an iterator. All of it takes time linear in the text.
+//! [`core::fmt::Write`]. All of it takes time linear in the text.
 
-use core::fmt::{self, Write};
+use core::fmt::{self, Display, Formatter, Write};
+
+use super::Error;
+use super::charset::{Charset, Unencodable};
+use super::set::Set;
 
 /// Text that is displayed percent-encoded: what [`quote`], [`quote_plus`] and [`quote_from_bytes`] give.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quoted<'a> {
-    bytes: &'a [u8],
-    safe: &'a str,
-    plus: bool,
+    source: Source<'a>,
+    into: Percent,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    Text(&'a str, Charset, Unencodable),
 }
 
 /// Every byte of `text` as `%XX`, but ASCII letters, digits, `_.-~` and the ASCII characters of `safe`.
@@ -23,8 +34,9 @@ pub struct Quoted<'a> {
 /// assert_eq!(format!("{}", quote("/a b/é", "/")), "/a%20b/%C3%A9");
 /// assert_eq!(format!("{}", quote("/a b", "")), "%2Fa%20b");
 /// ```
-pub const fn quote<'a>(text: &'a str, safe: &'a str) -> Quoted<'a> {
-    quote_from_bytes(text.as_bytes(), safe)
+pub const fn quote<'a>(text: &'a str, safe: &str) -> Quoted<'a> {
+    let source = Source::Text(text, Charset::Utf8, Unencodable::Strict);
+    Quoted { source, into: Percent::new(safe, false) }
 }
 
 /// As [`quote`], with every space as `+`, also where `safe` has the space. Python's default for `safe` is `""`.
@@ -34,127 +46,168 @@ pub const fn quote<'a>(text: &'a str, safe: &'a str) -> Quoted<'a> {
 ///
 /// assert_eq!(format!("{}", quote_plus("1 + 1", "")), "1+%2B+1");
 /// ```
-pub const fn quote_plus<'a>(text: &'a str, safe: &'a str) -> Quoted<'a> {
-    Quoted { bytes: text.as_bytes(), safe, plus: true }
+pub const fn quote_plus<'a>(text: &'a str, safe: &str) -> Quoted<'a> {
+    quote(text, safe).plus()
 }
 
 /// As [`quote`], of bytes that need not be UTF-8.
-pub const fn quote_from_bytes<'a>(bytes: &'a [u8], safe: &'a str) -> Quoted<'a> {
-    Quoted { bytes, safe, plus: false }
+pub const fn quote_from_bytes<'a>(bytes: &'a [u8], safe: &str) -> Quoted<'a> {
+    Quoted { source: Source::Bytes(bytes), into: Percent::new(safe, false) }
 }
 
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-        for &byte in self.bytes {
-            if byte == b' ' && self.plus {
-                f.write_char('+')?;
-            } else if byte.is_ascii_alphanumeric()
-                || b"_.-~".contains(&byte)
-                || (byte.is_ascii() && self.safe.as_bytes().contains(&byte))
-            {
-                f.write_char(char::from(byte))?;
-            } else {
-                f.write_char('%')?;
-                f.write_char(DIGITS[usize::from(byte >> 4)])?;
-                f.write_char(DIGITS[usize::from(byte & 15)])?;
+impl Quoted<'_> {
+    /// The same with every space as `+`.
+    pub const fn plus(mut self) -> Self {
+        self.into.plus = true;
+        self
+    }
+
+    /// The same with the text's characters as bytes of `charset`: Python's `encoding` and `errors`. What was given as
+    /// bytes stays.
+    ///
+    /// ```
+    /// use tidemill_core::url::{Charset, Error, Unencodable, quote};
+    ///
+    /// let text = quote("ü€", "").encoded(Charset::Latin1, Unencodable::Replace)?;
+    /// assert_eq!(text.to_string(), "%FC%3F");
+    /// let error = quote("ü€", "").encoded(Charset::Latin1, Unencodable::Strict).unwrap_err();
+    /// assert_eq!(error, Error::Unencodable { at: 2 });
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unencodable`].
+    pub fn encoded(mut self, charset: Charset, errors: Unencodable) -> Result<Self, Error> {
+        if let Source::Text(text, ..) = self.source {
+            if errors == Unencodable::Strict {
+                check(text, charset)?;
             }
+            self.source = Source::Text(text, charset, errors);
         }
-        Ok(())
+        Ok(self)
     }
 }
 
-/// Text that is displayed with its percent-encoding undone: what [`unquote`] and [`unquote_plus`] give.
-#[derive(Clone, Debug)]
-pub struct Unquoted<'a>(UnquotedBytes<'a>);
-
-/// Every `%XX` of `text` as its byte, and the bytes read as UTF-8; what is not UTF-8 becomes U+FFFD. A percent sign
-/// without two hexadecimal digits stays.
-///
-/// ```
-/// use tidemill_core::url::unquote;
-///
-/// assert_eq!(format!("{}", unquote("%E2%82%AC%")), "€%");
-/// assert_eq!(format!("{}", unquote("%c3+%zz")), "\u{fffd}+%zz");
-/// ```
-pub const fn unquote(text: &str) -> Unquoted<'_> {
-    Unquoted(unquote_to_bytes(text.as_bytes()))
-}
-
-/// As [`unquote`], with every `+` of the text as a space; `%2B` is still a plus.
-///
-/// ```
-/// use tidemill_core::url::unquote_plus;
-///
-/// assert_eq!(format!("{}", unquote_plus("1+%2B+1")), "1 + 1");
-/// ```
-pub const fn unquote_plus(text: &str) -> Unquoted<'_> {
-    Unquoted(UnquotedBytes { rest: text.as_bytes(), plus: true })
-}
-
-impl fmt::Display for Unquoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The longest UTF-8 sequence is four bytes, so what is not decided yet is three at most.
-        let mut held = [0; 4];
-        let mut len = 0;
-        for byte in self.0.clone() {
-            held[len] = byte;
-            len += 1;
-            while len > 0 {
-                match core::str::from_utf8(&held[..len]) {
-                    Ok(text) => {
-                        f.write_str(text)?;
-                        len = 0;
-                    }
-                    Err(error) => {
-                        // Without a length the sequence may still become whole.
-                        let Some(bad) = error.error_len() else { break };
-                        f.write_char(char::REPLACEMENT_CHARACTER)?;
-                        held.copy_within(bad..len, 0);
-                        len -= bad;
-                    }
-                }
-            }
-        }
-        if len > 0 {
-            f.write_char(char::REPLACEMENT_CHARACTER)?;
-        }
-        Ok(())
+/// Whether `charset` has every character of `text`.
+pub(super) fn check(text: &str, charset: Charset) -> Result<(), Error> {
+    match text.char_indices().find(|(_, character)| charset.encode(*character, &mut [0; 4]).is_none()) {
+        Some((at, _)) => Err(Error::Unencodable { at }),
+        None => Ok(()),
     }
 }
 
-/// The bytes of a text with its percent-encoding undone: what [`unquote_to_bytes`] gives.
-#[derive(Clone, Debug)]
-pub struct UnquotedBytes<'a> {
-    rest: &'a [u8],
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Source::Bytes(bytes) => self.into.bytes(bytes, f),
+            Source::Text(text, charset, errors) => self.into.text(text, charset, errors, f),
+        }
+    }
+}
+
+/// How bytes are written: what is safe as it is, the space perhaps as `+`, the rest after percent signs.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Percent {
+    safe: Set,
     plus: bool,
 }
 
-/// Every `%XX` as its byte, and all other bytes as they are. A percent sign without two hexadecimal digits stays.
-///
-/// ```
-/// use tidemill_core::url::unquote_to_bytes;
-///
-/// assert!(unquote_to_bytes(b"%ff+a").eq([0xff, b'+', b'a']));
-/// ```
-pub const fn unquote_to_bytes(text: &[u8]) -> UnquotedBytes<'_> {
-    UnquotedBytes { rest: text, plus: false }
+impl Percent {
+    pub(super) const fn new(safe: &str, plus: bool) -> Self {
+        Self { safe: Set::UNRESERVED.and(safe), plus }
+    }
+
+    pub(super) fn text(
+        self,
+        text: &str,
+        charset: Charset,
+        errors: Unencodable,
+        out: &mut (impl Write + ?Sized),
+    ) -> fmt::Result {
+        if charset == Charset::Utf8 {
+            return self.bytes(text.as_bytes(), out);
+        }
+        let mut buffer = [0; 4];
+        text.chars().try_for_each(|character| match charset.encode(character, &mut buffer) {
+            Some(bytes) => self.bytes(bytes, out),
+            None => self.unencodable(character, errors, out),
+        })
+    }
+
+    fn unencodable(self, character: char, errors: Unencodable, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let code = u32::from(character);
+        let mut out = Through { into: self, out };
+        match errors {
+            // With `Strict` nobody comes here: the text was checked.
+            Unencodable::Strict | Unencodable::Ignore => Ok(()),
+            Unencodable::Replace => out.write_str("?"),
+            Unencodable::XmlCharRef => write!(out, "&#{code};"),
+            Unencodable::Backslash if code < 0x100 => write!(out, "\\x{code:02x}"),
+            Unencodable::Backslash if code < 0x1_0000 => write!(out, "\\u{code:04x}"),
+            Unencodable::Backslash => write!(out, "\\U{code:08x}"),
+        }
+    }
+
+    pub(super) fn bytes(self, mut bytes: &[u8], out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        while let Some(&byte) = bytes.first() {
+            if byte == b' ' && self.plus {
+                out.write_str("+")?;
+            } else if self.safe.has(byte) {
+                let len =
+                    bytes.iter().take_while(|byte| self.safe.has(**byte) && !(self.plus && **byte == b' ')).count();
+                let (safe, rest) = bytes.split_at(len);
+                // All of it is ASCII.
+                out.write_str(core::str::from_utf8(safe).map_err(|_| fmt::Error)?)?;
+                bytes = rest;
+                continue;
+            } else {
+                let escape = [b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+                out.write_str(core::str::from_utf8(&escape).map_err(|_| fmt::Error)?)?;
+            }
+            bytes = &bytes[1..];
+        }
+        Ok(())
+    }
 }
 
-impl Iterator for UnquotedBytes<'_> {
-    type Item = u8;
+/// Percent-encodes what is written into it.
+struct Through<'w, W: ?Sized> {
+    into: Percent,
+    out: &'w mut W,
+}
 
-    fn next(&mut self) -> Option<u8> {
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        if let [b'%', high, low, rest @ ..] = self.rest
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            self.rest = rest;
-            // Two digits of four bits each fit a byte.
-            return Some((high << 4 | low) as u8);
+impl<W: Write + ?Sized> Write for Through<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.into.bytes(text.as_bytes(), self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn what_a_charset_has_not_is_treated_as_asked() {
+        let quoted = |errors| quote("a€🌊é", "").encoded(Charset::Latin1, errors).map(|quoted| quoted.to_string());
+        for (errors, expected) in [
+            (Unencodable::Replace, "a%3F%3F%E9"),
+            (Unencodable::Ignore, "a%E9"),
+            (Unencodable::XmlCharRef, "a%26%238364%3B%26%23127754%3B%E9"),
+            (Unencodable::Backslash, "a%5Cu20ac%5CU0001f30a%E9"),
+        ] {
+            assert_eq!(quoted(errors).as_deref(), Ok(expected));
         }
-        let (&byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(if byte == b'+' && self.plus { b' ' } else { byte })
+        assert_eq!(quoted(Unencodable::Strict), Err(Error::Unencodable { at: 1 }));
+        assert_eq!(quote("é", "").encoded(Charset::Ascii, Unencodable::Backslash).unwrap().to_string(), "%5Cxe9");
+        assert!(quote_from_bytes(b"\xff", "").encoded(Charset::Ascii, Unencodable::Strict).is_ok());
+    }
+
+    #[test]
+    fn a_space_that_is_safe_is_a_plus_still() {
+        assert_eq!(quote_plus("a b+c", " +").to_string(), "a+b+c");
+        assert_eq!(quote_from_bytes(b"a b", " ").to_string(), "a b");
     }
 }

@@ -111,7 +111,7 @@ impl<'a> Uri<'a> {
     }
 
     /// Where `part`, a slice of the text, starts in it.
-    fn offset(&self, part: &str) -> usize {
+    pub(super) fn offset(&self, part: &str) -> usize {
         part.as_ptr() as usize - self.text.as_ptr() as usize
     }
 
