@@ -22,8 +22,8 @@
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
-//! | [`net`] | the network trait, its adapters, and the smoltcp stack |
-//! | [`url`] | RFC 3986: split, and references resolved |
+//! | [`net`] | the network trait, its adapters, and the smoltcp stack; address classes, ports and their services |
+//! | [`url`] | URLs: RFC 3986, and Python's `urllib.parse` |
 //!
 //! | feature | what it adds |
 //! |---|---|

@@ -21,7 +21,9 @@
 
 use core::net::SocketAddr;
 
+pub mod class;
 pub mod nal;
+pub mod port;
 #[cfg(feature = "smoltcp")]
 pub mod smoltcp;
 
