@@ -15,7 +15,7 @@
 //! | [`mill`] | a simulated download, as a `sim:` URL says |
 //! | [`plan`] | a seed and its faults as a file that can be edited and replayed |
 //! | [`check`] | seed sweeps that end in a plan to replay |
-//! | [`report`] | a run as text, and as a capture for Wireshark |
+//! | [`report`] | a run as text, as a capture for Wireshark, and as a page |
 //! | [`shrink`] | from a plan that fails to the faults that matter |
 //! | [`trace`] | what happened, as a hash, and where two runs part |
 //!

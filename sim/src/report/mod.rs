@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `trace.txt` | every event on a line, the last ones first |
 //! | `world.pcapng` | every frame at either end of its link, with a comment on what became of it |
+//! | `report.html` | a ladder of all hosts to look around in; one file, nothing is fetched |
 //!
 //! The world must have captured its trace from before it ran. Frames are joined to what became of them by
 //! [`Event::frame`]; nothing is guessed.
@@ -27,6 +28,7 @@
 //! ```
 
 mod decode;
+mod page;
 mod pcap;
 mod text;
 
@@ -53,7 +55,8 @@ pub fn write(world: &World, plan: &Plan, why: &str, folder: &Path) -> io::Result
     fs::create_dir_all(folder)?;
     let story = Story::new(world, plan, why);
     write_file(&folder.join("trace.txt"), |out| text::write(&story, out))?;
-    write_file(&folder.join("world.pcapng"), |out| pcap::write(&story, out))
+    write_file(&folder.join("world.pcapng"), |out| pcap::write(&story, out))?;
+    write_file(&folder.join("report.html"), |out| page::write(&story, out))
 }
 
 fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
