@@ -15,7 +15,7 @@ const STYLES: Styles = Styles::styled()
     .usage(Style::new().bold().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan))))
     .literal(Style::new().bold());
 
-/// Downloads and serves files, on real networks and simulated ones.
+/// Downloads and serves files, on real networks and simulated ones, and takes URLs apart.
 #[derive(Parser, Debug)]
 #[command(name = "tidemill", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "\
@@ -23,9 +23,10 @@ Examples:
   tidemill get http://example.org/big.iso           four connections, resumes by itself
   tidemill get 'sim://mill/16MiB?loss=1%&seed=7'    the same through a simulated network
   tidemill serve ~/public                           share a folder
+  tidemill url urljoin http://a/b/c ../d            what a link means
 
 Exit status: 0 done, 1 failed, 2 the command line is wrong.
-'tidemill get --help' and 'tidemill serve --help' tell more.")]
+'tidemill COMMAND --help' tells more.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Get(Get),
     Serve(Serve),
+    Url(Url),
 }
 
 /// Downloads a file over several connections; a broken download goes on where it stopped.
@@ -135,4 +137,31 @@ pub(crate) struct Serve {
     /// Tell all on stdout as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Takes URLs and queries apart and puts them together, as Python's urllib.parse does.
+///
+/// With --batch each line of stdin is a call in JSON, and each line of stdout its answer.
+#[derive(Args, Debug)]
+#[command(after_help = crate::url::help())]
+pub(crate) struct Url {
+    /// The function, by its name in Python
+    #[arg(value_name = "OP", required_unless_present = "batch")]
+    pub(crate) op: Option<String>,
+
+    /// Its arguments
+    #[arg(value_name = "ARG")]
+    pub(crate) args: Vec<String>,
+
+    /// An argument by its name in Python, such as safe=/ or keep_blank_values=true; may be repeated
+    #[arg(short, long = "kw", value_name = "NAME=VALUE")]
+    pub(crate) kw: Vec<String>,
+
+    /// Tell the answer as JSON, as --batch does
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Read calls from stdin, one a line, and answer each on a line
+    #[arg(long, conflicts_with_all = ["op", "args", "kw", "json"])]
+    pub(crate) batch: bool,
 }

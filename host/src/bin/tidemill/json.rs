@@ -72,24 +72,52 @@ impl Object {
 }
 
 /// Appends `text` as a JSON string (RFC 8259, 7).
-fn quote(text: &str, out: &mut String) {
+pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            // Controls must be escaped; U+2028 and U+2029 end lines for some readers of lines.
-            '\0'..=' ' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' if character != ' ' => {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(character));
-            }
-            _ => out.push(character),
-        }
+    escape(text, out);
+    out.push('"');
+}
+
+/// Escapes what is written into it, for the inside of a JSON string.
+pub(crate) struct Escaped<'o>(pub(crate) &'o mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        escape(text, self.0);
+        Ok(())
     }
-    out.push('"');
+}
+
+fn escape(mut text: &str, out: &mut String) {
+    while let Some(at) = text.bytes().position(may_need_escape) {
+        let (plain, rest) = text.split_at(at);
+        out.push_str(plain);
+        let mut rest = rest.chars();
+        rest.next().into_iter().for_each(|character| escape_character(character, out));
+        text = rest.as_str();
+    }
+    out.push_str(text);
+}
+
+/// Whether a character that starts with `byte` may have to be escaped. Others of its characters may not.
+const fn may_need_escape(byte: u8) -> bool {
+    matches!(byte, ..b' ' | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2)
+}
+
+fn escape_character(character: char, out: &mut String) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        // Controls must be escaped; U+2028 and U+2029 end lines for some readers of lines.
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
+        }
+        _ => out.push(character),
+    }
 }
 
 #[cfg(test)]

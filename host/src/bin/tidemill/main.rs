@@ -10,6 +10,7 @@ mod mill;
 mod progress;
 mod serve;
 mod units;
+mod url;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let result = match Cli::try_parse() {
         Ok(Cli { command: Command::Get(args) }) => get::run(&args),
         Ok(Cli { command: Command::Serve(args) }) => serve::run(&args),
+        Ok(Cli { command: Command::Url(args) }) => url::run(&args),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // Whoever closed the pipe has read enough.
