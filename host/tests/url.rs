@@ -29,7 +29,7 @@ fn a_person_sees_a_part_a_line() {
     assert_eq!(answer(&["parse_qsl", "a=1&b=&a=2", "--kw", "keep_blank_values=true"]), "a = 1\nb = \na = 2\n");
     assert_eq!(answer(&["parse_qs", "a=1&b=3&a=2"]), "a         1, 2\nb         3\n");
     assert_eq!(answer(&["parse_qsl", ""]), "");
-    assert_eq!(answer(&["unquote", "-%0a%1b"]), "-\u{fffd}\u{fffd}\n");
+    assert_eq!(answer(&["unquote", "--", "-%0a%1b"]), "-\u{fffd}\u{fffd}\n");
 }
 
 #[test]

@@ -72,7 +72,7 @@ def value(depth=0):
     kinds = [text, text, lambda: rng.randrange(-9, 99), lambda: pick([None, True, False, 1.5, 1e16, 1e-7])]
     if depth < 2:
         kinds.append(lambda: [value(depth + 1) for _ in range(rng.randrange(3))])
-        kinds.append(lambda: {text(): value(depth + 1) for _ in range(rng.randrange(3))})
+        kinds.append(lambda: {"k" + text(): value(depth + 1) for _ in range(rng.randrange(3))})
     return pick(kinds)()
 
 

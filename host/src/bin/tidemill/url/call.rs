@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A value that is passed to a function. Bytes, which JSON lacks, are `{"b": "hexadecimal"}`.
+/// A value that is passed to a function. JSON lacks bytes: see [`Arg::bytes`].
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Arg<'a> {
     Null,
@@ -132,12 +132,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Arg<'a> {
                 while let Some((Key(key), value)) = map.next_entry()? {
                     fields.push((key, value));
                 }
-                match &fields[..] {
-                    [(key, Arg::Text(hex))] if key == "b" => {
-                        bytes(hex).map(Arg::Bytes).ok_or_else(|| M::Error::custom("bytes that are not hexadecimal"))
-                    }
-                    _ => Ok(Arg::Map(fields)),
-                }
+                Ok(Arg::Map(fields))
             }
         }
         deserializer.deserialize_any(Any)
@@ -145,7 +140,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Arg<'a> {
 }
 
 /// The bytes that `hex` spells.
-fn bytes(hex: &str) -> Option<Vec<u8>> {
+fn unhex(hex: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
     // Two digits of four bits each fit a byte.
@@ -189,6 +184,18 @@ impl Arg<'_> {
         }
     }
 
+    /// The bytes, where a function takes them: in JSON they are `{"b": "hexadecimal"}`.
+    pub(super) fn bytes(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
+            Self::Map(map) => match &map[..] {
+                [(key, Self::Text(hex))] if key == "b" => unhex(hex).map(Cow::Owned),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The text, which nothing else stands for.
     pub(super) fn text(&self) -> Result<&str, String> {
         match self {
@@ -210,14 +217,15 @@ mod tests {
         assert_eq!(call.op, "urljoin");
         assert!(matches!(&call.args[0], Arg::Text(Cow::Borrowed("http://h/"))));
         assert!(matches!(&call.args[1], Arg::Text(Cow::Owned(text)) if text == "a\tb"));
-        assert_eq!(call.args[2], Arg::Bytes(vec![0, 255]));
+        assert_eq!(call.args[2].bytes().as_deref(), Some([0, 255].as_slice()));
+        assert_eq!(call.args[3].bytes(), None);
         assert_eq!(call.args[3], Arg::List(vec![Arg::Int(1), Arg::Float(-2.5), Arg::Null, Arg::Bool(true)]));
         assert_eq!(call.kw[0].0, "x");
     }
 
     #[test]
     fn what_is_no_call_is_refused() {
-        for line in ["", "[]", r#"{"op":1}"#, r#"{"o":"x"}"#, r#"{"kw":[]}"#, r#"{"args":[{"b":"0"}]}"#, r"{} {}"] {
+        for line in ["", "[]", r#"{"op":1}"#, r#"{"o":"x"}"#, r#"{"kw":[]}"#, r"{} {}"] {
             assert!(serde_json::from_str::<Call<'_>>(line).is_err(), "{line}");
         }
     }

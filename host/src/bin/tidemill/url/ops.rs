@@ -1,5 +1,6 @@
 //! The functions that `tidemill url` calls, by their names in Python.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use tidemill_core::url::{
@@ -68,9 +69,10 @@ pub(super) fn run(call: &Call<'_>, scratch: &mut Scratch, answer: &mut Answer) -
         "unquote" | "unquote_plus" => unquoted(call, answer),
         "unquote_to_bytes" => {
             let [string] = call.bind(["string"])?;
-            match wanted("string", string)? {
-                Arg::Bytes(bytes) => answer.bytes(unquote_to_bytes(bytes)),
-                string => answer.bytes(unquote_to_bytes(string.text()?.as_bytes())),
+            let string = wanted("string", string)?;
+            match string.bytes() {
+                Some(bytes) => answer.bytes(unquote_to_bytes(&bytes)),
+                None => answer.bytes(unquote_to_bytes(string.text()?.as_bytes())),
             }
             Ok(())
         }
@@ -260,14 +262,14 @@ fn grouped(fields: Fields<'_>, answer: &mut Answer) {
 fn quoted(call: &Call<'_>, answer: &mut Answer) -> Result<(), String> {
     let [string, safe, encoding, errors] = call.bind(["string", "safe", "encoding", "errors"])?;
     let safe = text_or(safe, if call.op == "quote_plus" { "" } else { "/" })?;
-    let quoted = match (&*call.op, wanted("string", string)?) {
-        (op, Arg::Bytes(bytes)) => {
-            let quoted = quote_from_bytes(bytes, safe);
-            if op == "quote_plus" { quoted.plus() } else { quoted }
-        }
-        ("quote_from_bytes", _) => return Err("bytes are wanted".into()),
-        ("quote_plus", string) => quote_plus(string.text()?, safe),
-        (_, string) => quote(string.text()?, safe),
+    let string = wanted("string", string)?;
+    let bytes = string.bytes();
+    let quoted = match (&bytes, &*call.op) {
+        (Some(bytes), "quote_plus") => quote_from_bytes(bytes, safe).plus(),
+        (Some(bytes), _) => quote_from_bytes(bytes, safe),
+        (None, "quote_from_bytes") => return Err("bytes are wanted".into()),
+        (None, "quote_plus") => quote_plus(string.text()?, safe),
+        (None, _) => quote(string.text()?, safe),
     };
     answer.shown(&quoted.encoded(charset(encoding)?, unencodable(errors)?).map_err(text)?);
     Ok(())
@@ -284,16 +286,16 @@ fn unquoted(call: &Call<'_>, answer: &mut Answer) -> Result<(), String> {
 /// A name or value of a form, or what it is made of; what is neither text nor bytes is printed as Python prints it.
 enum Part<'v> {
     Text(&'v str),
-    Bytes(&'v [u8]),
+    Bytes(Cow<'v, [u8]>),
     Printed(String),
 }
 
 impl<'v> Part<'v> {
     fn new(value: &'v Arg<'_>) -> Self {
-        match value {
-            Arg::Text(text) => Self::Text(text),
-            Arg::Bytes(bytes) => Self::Bytes(bytes),
-            value => Self::Printed(Str(value).to_string()),
+        match (value, value.bytes()) {
+            (Arg::Text(text), _) => Self::Text(text),
+            (_, Some(bytes)) => Self::Bytes(bytes),
+            (value, None) => Self::Printed(Str(value).to_string()),
         }
     }
 
@@ -346,7 +348,7 @@ fn form(call: &Call<'_>, answer: &mut Answer) -> Result<(), String> {
 fn field<'v>(name: Part<'v>, value: &'v Arg<'_>, doseq: bool) -> (Part<'v>, Vec<Part<'v>>) {
     let values = match value {
         Arg::List(list) if doseq => list.iter().map(Part::new).collect(),
-        Arg::Map(map) if doseq => map.iter().map(|(key, _)| Part::Text(key)).collect(),
+        Arg::Map(map) if doseq && value.bytes().is_none() => map.iter().map(|(key, _)| Part::Text(key)).collect(),
         value => vec![Part::new(value)],
     };
     (name, values)

@@ -103,10 +103,11 @@ mod tests {
             (r#"["a'b","a'\"b","\\","é\u200b\n\u0001🌊"]"#, r#"["a'b", 'a\'"b', '\\', 'é\u200b\n\x01🌊']"#),
             (r"[null,true,false,1,-2]", "[None, True, False, 1, -2]"),
             (r"[1.0,1e16,0.0001,0.00001,1.5e-7]", "[1.0, 1e+16, 0.0001, 1e-05, 1.5e-07]"),
-            (r#"{"a":{"b":"6100ff27"},"c":[]}"#, r#"{'a': b"a\x00\xff'", 'c': []}"#),
+            (r#"{"a":{"b":"6100"},"c":[]}"#, "{'a': {'b': '6100'}, 'c': []}"),
         ] {
             let value: Arg<'_> = serde_json::from_str(json).unwrap();
             assert_eq!(Str(&value).to_string(), printed);
         }
+        assert_eq!(Str(&Arg::Bytes(b"a\0\xff'".to_vec())).to_string(), r#"b"a\x00\xff'""#);
     }
 }
