@@ -130,6 +130,8 @@ const SHOWN = new Uint8Array(N);
 // Where each event is on the axis: its time, or its place among those that are shown.
 const X = new Float64Array(N);
 let order = new Int32Array(0), length = 1, troubles = [];
+// How long nothing must have happened to be pointed out: longer than between nearly all events.
+let silence = 1;
 // The part of the axis that is in view.
 const view = { start: 0, end: 1, left: 0 };
 let selected = NONE, hover = NONE;
@@ -162,12 +164,15 @@ function choose() {
     if (is(i, "dropped") || is(i, "refused") || is(i, "cut") || is(i, "damaged") || is(i, "crash") || is(i, "down") || is(i, "pause")) troubles.push(i);
   }
   document.body.dataset.shown = shown;
+  $("next").textContent = `Trouble ${count(troubles.length)} ▼`;
   axis();
 }
 
 function axis() {
   for (let i = 0, n = 0; i < N; i++) X[i] = scale === "time" ? T[i] : SHOWN[i] ? n++ : n - .5;
   length = scale === "time" ? Math.max(T[N - 1] || 0, data.now, 1) : Math.max(order.length - 1, 1);
+  const gaps = Float64Array.from(order.subarray(1), (i, n) => T[i] - T[order[n]]).sort();
+  silence = Math.max(2 * (gaps[Math.floor(gaps.length * .97)] || 0), 1000);
   let column = 0;
   for (const host of hosts) host.column = host.shown ? column++ : NONE;
 }
@@ -176,6 +181,13 @@ function axis() {
 function search(column, value, size = column.length) {
   let low = 0, high = size;
   while (low < high) { const middle = (low + high) >> 1; if (column[middle] < value) low = middle + 1; else high = middle; }
+  return low;
+}
+
+/** How many of the events that are shown lie before a place on the axis. */
+function before(x) {
+  let low = 0, high = order.length;
+  while (low < high) { const middle = (low + high) >> 1; if (X[order[middle]] < x) low = middle + 1; else high = middle; }
   return low;
 }
 
@@ -232,7 +244,7 @@ const xOf = (host) => GUTTER + size.col * (hosts[host].column + .5) - view.left;
 let drawn = [];
 
 function draw() {
-  const before = performance.now();
+  const began = performance.now();
   const [g, w, h] = prepare(ladder);
   const columns = hosts.reduce((n, host) => n + host.shown, 0) || 1;
   size = { w, h, col: Math.max((w - GUTTER) / columns, 150) };
@@ -242,6 +254,10 @@ function draw() {
   g.lineJoin = "round";
   g.save();
   g.beginPath(); g.rect(GUTTER, HEAD, w - GUTTER, h - HEAD); g.clip();
+  if (scale === "time") {
+    g.fillStyle = color.faint;
+    for (const t of times()) g.fillRect(GUTTER, yOf(t), w, 1);
+  }
   drawBands(g);
   for (let host = 0; host < hosts.length; host++) {
     if (!hosts[host].shown) continue;
@@ -250,13 +266,16 @@ function draw() {
     g.fillStyle = color.line; g.fillRect(x - .75, HEAD, 1.5, h - HEAD);
   }
   drawTurns(g, low, high);
-  drawArrows(g, low, high, px);
+  const events = before(view.end) - before(view.start);
+  drawn = [];
+  if (events > 3 * (h - HEAD)) drawDensity(g, low, high);
+  else drawArrows(g, low, high, px, events);
   drawMarks(g, low, high);
   g.restore();
   drawGutter(g, low, high, px);
   drawHead(g);
   drawPlotOver();
-  document.body.dataset.drawMs = (performance.now() - before).toFixed(1);
+  document.body.dataset.drawMs = (performance.now() - began).toFixed(1);
 }
 
 function drawBands(g) {
@@ -303,10 +322,43 @@ function drawTurns(g, low, high) {
   }
 }
 
-function drawArrows(g, low, high, px) {
-  drawn = [];
+/** Far more frames than lines: how many went which way, as bars from their sender; what was lost is at the beginning. */
+function drawDensity(g, low, high) {
+  const ROW = 2, rows = Math.ceil((size.h - HEAD) / ROW), ways = new Map(), fates = [DROPPED, DAMAGED, TWICE, OK];
+  let most = 1;
+  for (let i = low; i < high; i++) {
+    if (!SHOWN[i] || FIRST[i] !== i || FATE[i] & (TURN | FAULT) || P[i] < 0) continue;
+    const key = from(i) * hosts.length + to(i), row = Math.floor((yOf(X[i]) - HEAD) / ROW);
+    if (row < 0 || row >= rows) continue;
+    let way = ways.get(key);
+    if (!way) ways.set(key, way = { from: from(i), to: to(i), counts: new Uint32Array(rows * 4) });
+    way.counts[row * 4 + fates.findIndex((fate) => FATE[i] & fate)]++;
+  }
+  for (const { counts } of ways.values())
+    for (let at = 0; at < counts.length; at += 4) most = Math.max(most, counts[at] + counts[at + 1] + counts[at + 2] + counts[at + 3]);
+  const tones = [color.bad, color.warn, color.twice, color.f0];
+  for (const way of ways.values()) {
+    const x = xOf(way.from), side = Math.sign(xOf(way.to) - x) || 1, full = Math.abs(xOf(way.to) - x) * .47;
+    for (let row = 0; row < rows; row++) {
+      let at = x + side * (LANE / 2 + 2);
+      for (let fate = 0; fate < 4; fate++) {
+        const n = way.counts[row * 4 + fate];
+        if (!n) continue;
+        const wide = Math.max(n / most * full, fate < 3 ? 3 : 1);
+        g.globalAlpha = fate < 3 ? 1 : .5; g.fillStyle = tones[fate];
+        g.fillRect(side > 0 ? at : at - wide, HEAD + row * ROW, wide, ROW);
+        at += side * wide;
+      }
+    }
+  }
+  g.globalAlpha = 1;
+}
+
+function drawArrows(g, low, high, px, events) {
   const rows = new Map();
-  const labels = px >= 12.5 || scale === "time";
+  // In time, words fit while there are few; in steps, when each line is high enough.
+  const labels = scale === "time" ? events < 700 : px >= 12.5;
+  const dense = scale === "time" ? events > 1500 : px < 5;
   const free = new Map();
   // Trouble is drawn last, above all else.
   for (const trouble of [false, true]) {
@@ -320,7 +372,7 @@ function drawArrows(g, low, high, px) {
         if (((look & (DROPPED | DAMAGED)) !== 0) !== trouble) continue;
         const i = FROM[a], j = TO[a], any = i === NONE ? j : i;
         if (!SHOWN[any] || any >= high || Math.max(i, j) < low) continue;
-        drawArrow(g, a, i, j, look, px, rows);
+        drawArrow(g, i, j, look, px, rows, dense, labels);
       }
     }
   }
@@ -347,7 +399,7 @@ function drawArrows(g, low, high, px) {
   }
 }
 
-function drawArrow(g, a, i, j, look, px, rows) {
+function drawArrow(g, i, j, look, px, rows, dense, labels) {
   let x1, y1, x2, y2;
   if (i !== NONE) { x1 = xOf(H[i]); y1 = yOf(X[i]); } else { x1 = P[j] >= 0 ? xOf(P[j]) : xOf(H[j]); y1 = HEAD; }
   if (j !== NONE) { x2 = xOf(H[j]); y2 = yOf(X[j]); }
@@ -366,7 +418,6 @@ function drawArrow(g, a, i, j, look, px, rows) {
     if (rows.get(key) === (y1 | 0)) return;
     rows.set(key, y1 | 0);
   }
-  const dense = px < 5 && scale === "steps";
   g.strokeStyle = g.fillStyle = tone;
   g.lineWidth = look & (DROPPED | DAMAGED | TWICE) ? 1.6 : dense ? .7 : 1.1;
   g.globalAlpha = look & (DROPPED | DAMAGED | TWICE) ? 1 : dense ? .55 : .8;
@@ -385,7 +436,7 @@ function drawArrow(g, a, i, j, look, px, rows) {
     const r = dense ? 2.5 : 5;
     g.lineWidth = dense ? 1.2 : 2;
     g.beginPath(); g.moveTo(x2 - r, y2 - r); g.lineTo(x2 + r, y2 + r); g.moveTo(x2 - r, y2 + r); g.lineTo(x2 + r, y2 - r); g.stroke();
-    if (px >= 12.5 || (scale === "time" && drawn.length < 400)) {
+    if (labels) {
       const why = KIND[K[j === NONE ? i : j]].replace("frame dropped: ", ""), side = x2 >= x1 ? 1 : -1;
       g.font = `600 12px ${color.sans}`; g.textBaseline = "middle"; g.textAlign = side > 0 ? "left" : "right";
       g.lineWidth = 3.5; g.strokeStyle = color.panel;
@@ -401,7 +452,7 @@ function drawArrow(g, a, i, j, look, px, rows) {
 /** Boots, crashes and what else happens to a host, and what is chosen. */
 function drawMarks(g, low, high) {
   g.textBaseline = "middle";
-  let last = -99;
+  const last = new Map();
   for (let i = low; i < high; i++) {
     const what = CLASS[K[i]];
     if (!hosts[H[i]].shown || !["boot", "crash", "pause", "resume", "other"].includes(what)) continue;
@@ -409,8 +460,8 @@ function drawMarks(g, low, high) {
     const tone = what === "crash" ? color.bad : what === "boot" || what === "resume" ? color.good : color.warn;
     g.fillStyle = tone;
     g.beginPath(); g.arc(x, y, 4.5, 0, 7); g.fill();
-    if (y - last < 11 && scale === "time") continue;
-    last = y;
+    if (y - (last.get(H[i]) ?? -99) < 12) continue;
+    last.set(H[i], y);
     g.font = `600 12px ${color.sans}`; g.textAlign = "left"; g.lineWidth = 3.5; g.strokeStyle = color.panel;
     const text = what === "boot" ? `boot ${L[i]}` : KIND[K[i]];
     g.strokeText(text, x + 11, y); g.fillText(text, x + 11, y);
@@ -438,25 +489,28 @@ const ticks = (lowest, highest, most) => {
   return Math.max([1, 2, 5, 10].find((m) => m * unit >= raw) * unit, 1);
 };
 
+/** Round times in view, a label's height apart. */
+function times() {
+  const step = ticks(view.start, view.end, size.h / 46), list = [];
+  for (let t = Math.max(Math.ceil(view.start / step) * step, 0); t <= view.end; t += step) list.push(t);
+  return list;
+}
+
 function drawGutter(g, low, high, px) {
   g.fillStyle = color.panel; g.fillRect(0, HEAD, GUTTER - 1, size.h);
   g.fillStyle = color.line; g.fillRect(GUTTER - 1, HEAD, 1, size.h);
   g.font = `12px ${color.mono}`; g.textAlign = "right"; g.textBaseline = "middle";
   if (scale === "time") {
-    const step = ticks(view.start, view.end, size.h / 46);
-    for (let t = Math.ceil(view.start / step) * step; t <= view.end; t += step) {
-      const y = yOf(t);
-      g.fillStyle = color.faint; g.fillRect(GUTTER, y, size.w, 1);
-      g.fillStyle = color.soft; g.fillText(seconds(t), GUTTER - 8, y);
-    }
+    g.fillStyle = color.soft;
+    for (const t of times()) g.fillText(seconds(t), GUTTER - 8, yOf(t));
     return;
   }
   // Steps: the time where it changes and there is room, and how long nothing happened before.
-  const pause = Math.max(T[N - 1] / 150, 1000);
   let last = -99, lastTime = -1;
-  for (let n = Math.max(Math.ceil(view.start), 0); n <= Math.min(view.end, order.length - 1); n++) {
+  const stride = px >= 2 ? 1 : Math.ceil(26 / px);
+  for (let n = Math.max(Math.ceil(view.start), 0); n <= Math.min(view.end, order.length - 1); n += stride) {
     const i = order[n], y = yOf(n), gap = n > 0 ? T[i] - T[order[n - 1]] : 0;
-    if (gap >= pause && px >= 2) {
+    if (gap >= silence && px >= 2) {
       const edge = y - Math.min(px / 2, 8);
       g.strokeStyle = color.mute; g.lineWidth = 1; g.setLineDash([2, 4]);
       g.beginPath(); g.moveTo(GUTTER, edge); g.lineTo(size.w, edge); g.stroke(); g.setLineDash([]);
@@ -497,15 +551,24 @@ let series = [], binned = null, peak = 1, losses = null;
 const PAD = { left: GUTTER, right: 14, top: 24, bottom: 18 };
 const whole = () => Math.max(data.now, T[N - 1] || 0, 1) - origin();
 const origin = () => data.first ? T[0] : 0;
-const plotX = (time, w) => PAD.left + (time - origin()) / whole() * (w - PAD.left - PAD.right);
-const plotTime = (x, w) => origin() + Math.min(Math.max((x - PAD.left) / (w - PAD.left - PAD.right), 0), 1) * whole();
+// The part of the run that the throughput is shown of.
+const part = { start: 0, end: 1 };
+const plotX = (time, w) => PAD.left + (time - part.start) / (part.end - part.start) * (w - PAD.left - PAD.right);
+const plotTime = (x, w) => part.start + Math.min(Math.max((x - PAD.left) / (w - PAD.left - PAD.right), 0), 1) * (part.end - part.start);
+function plotPart(start_, end_) {
+  const width = Math.min(Math.max(end_ - start_, 100), whole());
+  part.start = Math.min(Math.max(start_, origin()), origin() + whole() - width);
+  part.end = part.start + width;
+  binned = null;
+  redraw();
+}
 
 function bin(w) {
   const bins = Math.max(Math.floor((w - PAD.left - PAD.right) / 3), 10);
   const ways = new Map();
   losses = new Uint16Array(bins);
-  for (let i = 0; i < N; i++) {
-    const b = Math.min(Math.floor((T[i] - origin()) / whole() * bins), bins - 1);
+  for (let i = search(T, part.start), end = search(T, part.end + 1e-9); i < end; i++) {
+    const b = Math.min(Math.floor((T[i] - part.start) / (part.end - part.start) * bins), bins - 1);
     if (is(i, "arrived") && SHOWN[i] && P[i] >= 0) {
       const key = P[i] * hosts.length + H[i];
       let way = ways.get(key);
@@ -525,7 +588,7 @@ function bin(w) {
 }
 
 const rate = (bytes, bins) => {
-  const bits = bytes * 8 / (whole() / bins) * 1e6;
+  const bits = bytes * 8 / ((part.end - part.start) / bins) * 1e6;
   for (const [unit, per] of [["Gbit/s", 1e9], ["Mbit/s", 1e6], ["kbit/s", 1e3]]) if (bits >= per) return `${+(bits / per).toPrecision(3)} ${unit}`;
   return `${+bits.toPrecision(3)} bit/s`;
 };
@@ -534,6 +597,8 @@ function drawPlotOver() {
   const [g, w, h] = prepare(plot);
   if (!binned || binned.w !== w) bin(w);
   const { bins } = binned, bottom = h - PAD.bottom, tall = bottom - PAD.top, wide = (w - PAD.left - PAD.right) / bins;
+  g.save();
+  g.beginPath(); g.rect(PAD.left - 2, 0, w - PAD.left - PAD.right + 4, h); g.clip();
   for (const band of bands) {
     const a = plotX(T[band.start], w), b = band.end === NONE ? w - PAD.right : plotX(T[band.end], w);
     g.globalAlpha = .16; g.fillStyle = band.what === "paused" ? color.warn : color.bad;
@@ -550,20 +615,24 @@ function drawPlotOver() {
   });
   g.fillStyle = color.bad;
   for (let b = 0; b < bins; b++) if (losses[b]) g.fillRect(PAD.left + b * wide, bottom, Math.max(wide - .5, 1), 4);
+  g.restore();
   g.strokeStyle = color.line; g.lineWidth = 1;
   g.beginPath(); g.moveTo(PAD.left, bottom + .5); g.lineTo(w - PAD.right, bottom + .5); g.stroke();
   g.font = `11px ${color.mono}`; g.fillStyle = color.soft; g.textBaseline = "middle"; g.textAlign = "right";
   g.fillText(rate(peak, bins), PAD.left - 8, PAD.top); g.fillText("0", PAD.left - 8, bottom);
-  const step = ticks(origin(), origin() + whole(), (w - PAD.left) / 110);
+  const step_ = ticks(part.start, part.end, (w - PAD.left) / 110);
   g.textAlign = "center"; g.textBaseline = "top";
-  for (let t = Math.ceil(origin() / step) * step; t <= origin() + whole(); t += step)
-    g.fillText(`${+(t / 1e6).toFixed(6)} s`, plotX(t, w), bottom + 5);
+  for (let t = Math.ceil(part.start / step_) * step_; t <= part.end; t += step_)
+    g.fillText(`${+(t / 1e6).toFixed(6)} s`, Math.min(plotX(t, w), w - 26), bottom + 5);
   // What the ladder shows.
+  g.save();
+  g.beginPath(); g.rect(PAD.left - 2, 0, w - PAD.left - PAD.right + 4, h); g.clip();
   const a = plotX(timeAt(view.start), w), b = Math.max(plotX(timeAt(view.end), w), a + 3);
   g.globalAlpha = .14; g.fillStyle = color.mark; g.fillRect(a, 2, b - a, bottom - 2);
   g.globalAlpha = 1; g.strokeStyle = color.mark; g.lineWidth = 1.5; g.strokeRect(a, 2, b - a, bottom - 2);
   if (selecting) { g.globalAlpha = .25; g.fillRect(Math.min(selecting[0], selecting[1]), 2, Math.abs(selecting[1] - selecting[0]), bottom - 2); g.globalAlpha = 1; }
   if (selected !== NONE) { g.fillStyle = color.ink; g.fillRect(plotX(T[selected], w) - .75, 2, 1.5, bottom); }
+  g.restore();
 }
 
 // ---- Moving about ---------------------------------------------------------------------------------------------------
@@ -598,9 +667,8 @@ function start(at = 0) {
   const rows = Math.max((ladder.clientHeight - HEAD) / 19, 10);
   if (scale === "steps") show(at - 1, at - 1 + rows);
   else if (order.length <= rows) show(0, length);
-  else { const n = Math.min(Math.floor(placeIn(at) + rows * 3), order.length - 1); show(at, Math.max(T[order[n]], at + 100)); }
+  else { const n = Math.min(Math.floor(before(at) + rows * 3), order.length - 1); show(at, Math.max(T[order[n]], at + 100)); }
 }
-function placeIn(time) { let low = 0, high = order.length; while (low < high) { const m = (low + high) >> 1; if (T[order[m]] < time) low = m + 1; else high = m; } return low; }
 
 function rescale(to_) {
   const time = timeAt(view.start), end = timeAt(view.end);
@@ -671,10 +739,10 @@ function bytesOf(i) {
 
 function dump(bytes, marked) {
   const lines = [];
-  for (let at = 0; at < bytes.length; at += 16) {
-    const part = bytes.slice(at, at + 16);
+  for (let at = 0; at < bytes.length; at += 8) {
+    const part = bytes.slice(at, at + 8);
     const hex = part.map((byte, n) => (marked && marked.has(at + n) ? "*" : " ") + byte.toString(16).padStart(2, "0")).join("");
-    lines.push(`${at.toString(16).padStart(4, "0")}${hex.padEnd(49)} ${part.map((byte) => byte > 32 && byte < 127 ? String.fromCharCode(byte) : ".").join("")}`);
+    lines.push(`${at.toString(16).padStart(4, "0")}${hex.padEnd(25)} ${part.map((byte) => byte > 32 && byte < 127 ? String.fromCharCode(byte) : ".").join("")}`);
   }
   return lines.join("\n");
 }
@@ -782,9 +850,8 @@ function controls() {
   $("replay").textContent = "TIDEMILL_PLAN=plan.toml cargo test";
   $("copy").onclick = async () => { try { await navigator.clipboard.writeText($("replay").textContent); $("copy").textContent = "Copied"; } catch { getSelection().selectAllChildren($("replay")); } };
   $("plan").textContent = data.plan.trim();
-  fill($("counts"), data.kinds.map(([, kind, , times]) => [count(times), kind])).querySelectorAll("td:first-child").forEach((cell) => cell.classList.add("n"));
-  fill($("keys"), [["↑ ↓", "event before, event after"], ["d D", "next and previous trouble"], ["j k, wheel, drag", "move"], ["+ −, Ctrl+wheel", "zoom"], ["0", "all of it"],
-    ["Home End", "first and last"], ["← →", "columns, when they do not fit"], ["t", "steps or time"], ["/", "filter"], ["Shift+drag", "choose a range"], ["Esc", "choose nothing"]]);
+  fill($("keys"), [["↑ ↓", "event before, event after"], ["d D", "next and previous trouble"], ["j k, wheel, drag", "move"], ["+ −, Ctrl+wheel, double click", "zoom"], ["0", "all of it"],
+    ["Home End", "first and last"], ["← →", "columns, when they do not fit"], ["t", "steps or time"], ["/", "filter"], ["Shift+drag", "choose a range"], ["wheel in the throughput", "zoom it; double click: all of it"], ["Esc", "choose nothing"]]);
   $("left").textContent = data.first > 0 || data.events > data.first + N
     ? `${count(N)} of ${count(data.events)} events are shown; trace.txt has the others that were recorded.` : "";
   const everyone = element("button", "All or none"); everyone.type = "button";
@@ -851,7 +918,15 @@ function controls() {
     else if (drag?.range) { const at = (y) => view.start + (y - HEAD - 4) / pixels(), ends = [at(drag.y), at(event.offsetY)].sort((a, b) => a - b); show(...ends); }
     drag = null; ladder.classList.remove("drag");
   });
+  ladder.addEventListener("dblclick", (event) => zoom(.25, view.start + (event.offsetY - HEAD - 4) / pixels()));
   ladder.addEventListener("pointerleave", () => { hover = NONE; tip.hidden = true; redraw(); });
+  plot.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    const at = plotTime(event.offsetX, plot.clientWidth), factor = Math.exp((event.deltaMode === 1 ? 20 : 1) * event.deltaY * .002);
+    if (event.shiftKey) { const by = (part.end - part.start) * Math.sign(event.deltaY || event.deltaX) * .1; plotPart(part.start + by, part.end + by); }
+    else plotPart(at - (at - part.start) * factor, at + (part.end - at) * factor);
+  }, { passive: false });
+  plot.addEventListener("dblclick", () => plotPart(origin(), origin() + whole()));
   let brush = null;
   plot.addEventListener("pointerdown", (event) => {
     plot.setPointerCapture(event.pointerId);
@@ -898,6 +973,7 @@ controls();
 colors();
 const asks = new URLSearchParams(location.search);
 if (asks.get("scale") === "time") scale = "time";
+[part.start, part.end] = [origin(), origin() + whole()];
 choose();
 press();
 start();
