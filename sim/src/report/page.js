@@ -107,7 +107,7 @@ const name = (host) => host < 0 ? "nobody" : hosts[host].name;
 /** What a frame says, short enough for an arrow. */
 function label(i) {
   const f = FIRST[i], s = SEG[f];
-  if (s === NONE) return WORDS.has(f) ? data.words[WORDS.get(f)] : `${L[i]} B`;
+  if (s === NONE) return WORDS.has(f) ? data.words[WORDS.get(f)].replace(/^\S+ > \S+ /, "") : `${L[i]} B`;
   const len = tcp.c[s];
   return `${FLAGS[tcp.g[s]]} ${tcp.s[s]}${len ? `..${tcp.s[s] + len}` : ""}${tcp.g[s] & 16 ? ` ack ${tcp.a[s]}` : ""}`;
 }
@@ -379,6 +379,7 @@ function drawArrows(g, low, high, px, events) {
   if (!labels) return;
   g.font = `12px ${color.mono}`;
   g.textBaseline = "middle";
+  const letter = g.measureText("0").width;
   for (const [from_, x1, y1, x2, , look, tone] of drawn) {
     if (from_ === NONE || y1 < HEAD - 6 || y1 > size.h + 6 || (look & TWICE && !(look & DROPPED))) continue;
     const side = x2 >= x1 ? 1 : -1, key = `${x1} ${side}`;
@@ -391,11 +392,14 @@ function drawArrows(g, low, high, px, events) {
     if (look & WAITING) text += "  under way";
     if (FATE[f] & TWICE) text += "  twice";
     const x = x1 + side * 12, room = size.col - 40;
-    const wide = Math.min(g.measureText(text).width, room);
+    // In steps a line is one event's alone, all the way to the other host.
+    const fit = Math.floor((scale === "steps" ? Math.max(room, Math.abs(x2 - x1) - 30) : room) / letter);
+    if (text.length > fit) text = `${text.slice(0, fit - 1)}…`;
+    const wide = text.length * letter;
     g.globalAlpha = .82; g.fillStyle = color.panel;
     g.fillRect(side > 0 ? x - 3 : x - wide - 3, y1 - 7, wide + 6, 13);
     g.globalAlpha = 1; g.fillStyle = tone;
-    g.fillText(text, x, y1, room);
+    g.fillText(text, x, y1);
   }
 }
 
@@ -514,10 +518,10 @@ function drawGutter(g, low, high, px) {
       const edge = y - Math.min(px / 2, 8);
       g.strokeStyle = color.mute; g.lineWidth = 1; g.setLineDash([2, 4]);
       g.beginPath(); g.moveTo(GUTTER, edge); g.lineTo(size.w, edge); g.stroke(); g.setLineDash([]);
-      if (y - last >= 12) {
-        g.fillStyle = color.warn; g.fillText(`+${span(gap)}`, GUTTER - 8, y);
-        last = y; lastTime = T[i];
-        continue;
+      if (px >= 9) {
+        const text = `+${span(gap)}`, wide = g.measureText(text).width;
+        g.fillStyle = color.panel; g.fillRect(GUTTER + 6, edge - 7, wide + 8, 14);
+        g.textAlign = "left"; g.fillStyle = color.warn; g.fillText(text, GUTTER + 10, edge); g.textAlign = "right";
       }
     }
     if (y - last < (px >= 12.5 ? 12 : 26) || T[i] === lastTime || y < HEAD + 6) continue;
@@ -540,6 +544,15 @@ function drawHead(g) {
     g.font = `11px ${color.mono}`; g.fillStyle = color.soft;
     g.fillText(hosts[host].address, x, 26, room);
   }
+  // Columns that do not fit.
+  const beyond = hosts.reduce((n, host, index) => n + (host.shown && xOf(index) > size.w - 20), 0), gone = hosts.reduce((n, host, index) => n + (host.shown && xOf(index) < GUTTER), 0);
+  g.font = `600 12px ${color.sans}`;
+  for (const [n, x, align, text] of [[beyond, size.w, "right", `${beyond} ▶`], [gone, GUTTER, "left", `◀ ${gone}`]]) {
+    if (!n) continue;
+    const wide = g.measureText(text).width + 16;
+    g.fillStyle = color.ink; g.fillRect(align === "right" ? x - wide : x, 0, wide, HEAD - 1);
+    g.fillStyle = color.ground; g.textAlign = align; g.fillText(text, align === "right" ? x - 8 : x + 8, HEAD / 2);
+  }
   g.restore();
   g.textAlign = "right"; g.font = `12px ${color.sans}`; g.fillStyle = color.soft; g.textBaseline = "middle";
   g.fillText("seconds", GUTTER - 8, HEAD / 2);
@@ -547,6 +560,15 @@ function drawHead(g) {
 
 // ---- Throughput -----------------------------------------------------------------------------------------------------
 
+// When something was wrong, each time once: pauses, and all else.
+const shades = [true, false].flatMap((paused) => {
+  const merged = [];
+  for (const band of bands.filter((each) => (each.what === "paused") === paused)) {
+    const end = band.end === NONE ? data.now : T[band.end], last = merged[merged.length - 1];
+    if (last && T[band.start] <= last[1]) last[1] = Math.max(last[1], end); else merged.push([T[band.start], end, paused]);
+  }
+  return merged;
+});
 let series = [], binned = null, peak = 1, losses = null;
 const PAD = { left: GUTTER, right: 14, top: 24, bottom: 18 };
 const whole = () => Math.max(data.now, T[N - 1] || 0, 1) - origin();
@@ -599,11 +621,13 @@ function drawPlotOver() {
   const { bins } = binned, bottom = h - PAD.bottom, tall = bottom - PAD.top, wide = (w - PAD.left - PAD.right) / bins;
   g.save();
   g.beginPath(); g.rect(PAD.left - 2, 0, w - PAD.left - PAD.right + 4, h); g.clip();
-  for (const band of bands) {
-    const a = plotX(T[band.start], w), b = band.end === NONE ? w - PAD.right : plotX(T[band.end], w);
-    g.globalAlpha = .16; g.fillStyle = band.what === "paused" ? color.warn : color.bad;
-    g.fillRect(a, PAD.top - 4, Math.max(b - a, 1.5), tall + 4); g.globalAlpha = 1;
+  g.globalAlpha = .16;
+  for (const [start_, end_, paused] of shades) {
+    const a = plotX(start_, w), b = plotX(end_, w);
+    g.fillStyle = paused ? color.warn : color.bad;
+    g.fillRect(a, PAD.top - 4, Math.max(b - a, 1.5), tall + 4);
   }
+  g.globalAlpha = 1;
   series.forEach((way, n) => {
     g.strokeStyle = g.fillStyle = color[`f${n}`]; g.lineWidth = 1.4;
     g.beginPath(); g.moveTo(PAD.left, bottom);
@@ -977,10 +1001,10 @@ if (asks.get("scale") === "time") scale = "time";
 choose();
 press();
 start();
-const wanted = Number(location.hash.slice(1)) - data.first;
-if (location.hash && wanted >= 0 && wanted < N) { selected = wanted; start(Math.max(X[wanted] - 8, 0)); }
 describe();
 draw();
 range();
+const wanted = Number(location.hash.slice(1)) - data.first;
+if (location.hash && wanted >= 0 && wanted < N) select(wanted);
 Object.assign(document.body.dataset, { drawn: "yes", events: N, arrows: ARROWS, troubles: troubles.length, ms: (performance.now() - started).toFixed(0) });
 })();
