@@ -52,6 +52,12 @@ impl<'a> Folded<'a> {
         (!self.text.as_bytes()[..self.folded].iter().any(changes)).then_some(self.text)
     }
 
+    /// The byte at `at`, folded, of text that is ASCII.
+    fn ascii_byte(&self, at: usize) -> u8 {
+        let byte = self.text.as_bytes()[at];
+        if at < self.folded { byte.to_ascii_lowercase() } else { byte }
+    }
+
     /// The characters, folded.
     pub fn chars(&self) -> impl Iterator<Item = char> {
         let (text, folded) = (self.text, self.folded);
@@ -92,10 +98,12 @@ impl Display for Folded<'_> {
 
 impl PartialEq for Folded<'_> {
     fn eq(&self, other: &Self) -> bool {
-        match (self.as_str(), other.as_str()) {
-            (Some(text), Some(other)) => text == other,
-            _ => self.chars().eq(other.chars()),
+        if !self.text.is_ascii() || !other.text.is_ascii() {
+            return self.chars().eq(other.chars());
         }
+        // Of ASCII, which is nearly all, the lower case is as long.
+        self.text.len() == other.text.len()
+            && (0..self.text.len()).all(|at| self.ascii_byte(at) == other.ascii_byte(at))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::ops::Deref;
 
+use super::scan::find;
 use super::split::{Form, Unsplit, split};
 use super::{Error, Folded, SplitResult, clean, scheme, urlsplit, urlsplit_in};
 
@@ -27,7 +28,7 @@ impl<'a> Deref for ParseResult<'a> {
 impl<'a> From<SplitResult<'a>> for ParseResult<'a> {
     fn from(mut split: SplitResult<'a>) -> Self {
         let mut params = "";
-        if split.path.contains(';') && scheme::uses_params(split.scheme) {
+        if find(split.path.as_bytes(), *b";").is_some() && scheme::uses_params(split.scheme) {
             let segment = split.path.rfind('/').unwrap_or(0);
             if let Some(at) = split.path[segment..].find(';') {
                 (split.path, params) = (&split.path[..segment + at], &split.path[segment + at + 1..]);

@@ -89,7 +89,7 @@ impl Write for Escaped<'_> {
 }
 
 fn escape(mut text: &str, out: &mut String) {
-    while let Some(at) = text.bytes().position(may_need_escape) {
+    while let Some(at) = first_suspect(text.as_bytes()) {
         let (plain, rest) = text.split_at(at);
         out.push_str(plain);
         let mut rest = rest.chars();
@@ -97,6 +97,14 @@ fn escape(mut text: &str, out: &mut String) {
         text = rest.as_str();
     }
     out.push_str(text);
+}
+
+/// Where the first byte stands that may have to be escaped. Whole chunks are passed over in vectors.
+fn first_suspect(bytes: &[u8]) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let plain = |chunk: &[u8; 16]| chunk.iter().fold(0, |found, byte| found | u8::from(may_need_escape(*byte))) == 0;
+    let start = chunks.iter().take_while(|chunk| plain(chunk)).count() * 16;
+    bytes[start..].iter().position(|byte| may_need_escape(*byte)).map(|at| start + at)
 }
 
 /// Whether a character that starts with `byte` may have to be escaped. Others of its characters may not.

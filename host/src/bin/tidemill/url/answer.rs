@@ -76,15 +76,26 @@ impl Answer {
 pub(super) struct Fields<'o>(&'o mut Answer, &'static str);
 
 impl Fields<'_> {
-    /// The answer, after the field's name: its value follows.
-    pub(super) fn key(&mut self, name: &str) -> &mut Answer {
+    /// The answer, after a field's name that anything may stand in: its value follows.
+    pub(super) fn any_key(&mut self, name: &str) -> &mut Answer {
         if self.0.plain {
-            let _ = write!(self.0.text, "{:<9} ", crate::printable(name));
+            return self.key(&crate::printable(name));
+        }
+        let mut escaped = String::new();
+        // Writing to a string cannot fail.
+        let _ = json::Escaped(&mut escaped).write_str(name);
+        self.key(&escaped)
+    }
+
+    /// The answer, after a field's name that needs no escapes: its value follows.
+    fn key(&mut self, name: &str) -> &mut Answer {
+        if self.0.plain {
+            let _ = write!(self.0.text, "{name:<9} ");
         } else {
-            self.0.text.push_str(self.1);
+            for part in [self.1, "\"", name, "\":"] {
+                self.0.text.push_str(part);
+            }
             self.1 = ",";
-            json::quote(name, &mut self.0.text);
-            self.0.text.push(':');
         }
         self.0
     }

@@ -1,9 +1,13 @@
 //! A call a line in, an answer a line out, in order: for programs in other languages.
 //!
-//! Answers wait in a buffer only while more calls are already here, so a program may also write one line and wait for
-//! its answer. Memory is bounded by the longest line, which is bounded.
+//! One thread reads what is there and cuts it after its last line, workers answer such blocks, and the caller's thread
+//! writes the answers, in the order of the blocks. What was read is answered and written before more is awaited, so a
+//! program may also write one line and wait for its answer. Memory is bounded by the longest line, which is bounded, and
+//! by the few blocks that are under way.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use super::answer::Answer;
 use super::call::Call;
@@ -12,32 +16,123 @@ use crate::json;
 
 /// The longest line that is read; a longer one is answered with an error.
 const LINE_BYTES_MAX: usize = 16 << 20;
-/// How many bytes of calls are read, and of answers are held back, at a time.
-const BUFFER_BYTES: usize = 1 << 16;
+/// How many bytes are read at a time.
+const READ_BYTES: usize = 1 << 16;
+/// How many blocks wait before each worker, and after it.
+const BLOCKS_AHEAD: usize = 2;
+/// The most workers; reading and writing keep no more of them busy.
+const WORKERS_MAX: usize = 8;
 
-/// Answers every line of `input`.
-pub(super) fn run(input: impl Read, mut output: impl Write) -> io::Result<()> {
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-    let mut answer = Answer { text: String::new(), plain: false };
-    let mut scratch = Scratch::default();
-    let mut line = Vec::new();
+/// What one worker answers at a time.
+enum Block {
+    /// Whole lines.
+    Lines(Vec<u8>),
+    /// A line beyond the longest.
+    TooLong,
+    /// Why nothing more comes.
+    Failed(io::Error),
+}
+
+/// Answers every line of `input`, which a thread reads that is left behind when `output` fails.
+pub(super) fn run(input: impl Read + Send + 'static, mut output: impl Write) -> io::Result<()> {
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    let (mut jobs, mut results) = (Vec::new(), Vec::new());
+    for _ in 0..workers {
+        let (job, todo) = sync_channel(BLOCKS_AHEAD);
+        let (done, result) = sync_channel(BLOCKS_AHEAD);
+        thread::spawn(move || work(&todo, &done));
+        jobs.push(job);
+        results.push(result);
+    }
+    thread::spawn(move || {
+        let mut turn = jobs.iter().cycle();
+        // A worker is gone when the writer is, and then nobody wants more.
+        read(input, |block| turn.next().is_some_and(|job| job.send(block).is_ok()));
+    });
+    // Blocks were dealt in turn, so they are collected in turn; the first that is missing is beyond the last.
+    for result in results.iter().cycle() {
+        match result.recv() {
+            Ok(answers) => output.write_all(answers?.as_bytes()).and_then(|()| output.flush())?,
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the input into blocks until it ends or they are not wanted any more.
+fn read(mut input: impl Read, mut deal: impl FnMut(Block) -> bool) {
+    let mut pending = Vec::new();
+    let mut too_long = false;
     loop {
-        if answer.text.len() >= BUFFER_BYTES || !input.buffer().contains(&b'\n') {
-            output.write_all(answer.text.as_bytes())?;
-            output.flush()?;
-            answer.text.clear();
+        let start = pending.len();
+        pending.resize(start + READ_BYTES, 0);
+        let count = loop {
+            match input.read(&mut pending[start..]) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    deal(Block::Failed(error));
+                    return;
+                }
+            }
+        };
+        pending.truncate(start + count);
+        let ended = count == 0;
+        if too_long {
+            let end = pending.iter().position(|byte| *byte == b'\n');
+            pending.drain(..end.map_or(pending.len(), |end| end + 1));
+            too_long = end.is_none();
+            if !(too_long || deal(Block::TooLong)) {
+                return;
+            }
         }
-        line.clear();
-        let count = (&mut input).take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line)?;
-        if count == 0 {
-            return output.write_all(answer.text.as_bytes());
+        // What was there before has no end of a line.
+        let new = start.min(pending.len());
+        let lines = match pending[new..].iter().rposition(|byte| *byte == b'\n') {
+            _ if ended => pending.len(),
+            Some(end) => new + end + 1,
+            None => 0,
+        };
+        if lines > 0 {
+            let rest = pending.split_off(lines);
+            if !deal(Block::Lines(std::mem::replace(&mut pending, rest))) {
+                return;
+            }
         }
-        if count > LINE_BYTES_MAX && line.last() != Some(&b'\n') {
-            skip_line(&mut input)?;
-            refuse(&mut answer, 0, "line too long");
-            continue;
+        if ended {
+            if too_long {
+                deal(Block::TooLong);
+            }
+            return;
         }
-        answer_line(&line, &mut scratch, &mut answer);
+        if pending.len() > LINE_BYTES_MAX {
+            too_long = true;
+            pending.clear();
+        }
+    }
+}
+
+/// Answers blocks until no more come.
+fn work(todo: &Receiver<Block>, done: &SyncSender<io::Result<String>>) {
+    let mut scratch = Scratch::default();
+    for block in todo {
+        let mut answer = Answer { text: String::new(), plain: false };
+        let result = match block {
+            Block::Lines(lines) => {
+                for line in lines.strip_suffix(b"\n").unwrap_or(&lines).split(|byte| *byte == b'\n') {
+                    answer_line(line, &mut scratch, &mut answer);
+                }
+                Ok(answer.text)
+            }
+            Block::TooLong => {
+                refuse(&mut answer, 0, "line too long");
+                Ok(answer.text)
+            }
+            Block::Failed(error) => Err(error),
+        };
+        if done.send(result).is_err() {
+            return;
+        }
     }
 }
 
@@ -63,26 +158,15 @@ fn refuse(answer: &mut Answer, start: usize, error: &str) {
     answer.text.push_str("}\n");
 }
 
-/// Passes over what is left of a line.
-fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let buffer = input.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let (len, done) = (end.map_or(buffer.len(), |end| end + 1), end.is_some() || buffer.is_empty());
-        input.consume(len);
-        if done {
-            return Ok(());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     fn answers(lines: &str) -> Vec<String> {
         let mut output = Vec::new();
-        run(lines.as_bytes(), &mut output).unwrap();
+        run(io::Cursor::new(lines.to_owned()), &mut output).unwrap();
         String::from_utf8(output).unwrap().lines().map(str::to_owned).collect()
     }
 
@@ -110,38 +194,63 @@ mod tests {
     }
 
     #[test]
+    fn answers_come_in_the_order_of_their_calls() {
+        let count = 30_000;
+        let lines = (0..count).map(|at| format!("{{\"op\":\"unwrap\",\"args\":[\"{at}\"]}}\n")).collect::<Vec<_>>();
+        let expected = (0..count).map(|at| format!("{{\"ok\":\"{at}\"}}")).collect::<Vec<_>>();
+        assert_eq!(answers(&lines.concat()), expected);
+        assert!(answers("").is_empty());
+    }
+
+    #[test]
     fn a_line_that_is_too_long_is_passed_over() {
-        let long = "x".repeat(LINE_BYTES_MAX + 100);
-        let answers = answers(&format!("{long}\n{}\n", r#"{"op":"unwrap","args":["<a>"]}"#));
-        assert_eq!(answers, [r#"{"error":"line too long"}"#, r#"{"ok":"a"}"#]);
+        let long = "x".repeat(LINE_BYTES_MAX + 2 * READ_BYTES);
+        let call = r#"{"op":"unwrap","args":["<a>"]}"#;
+        let error = r#"{"error":"line too long"}"#;
+        assert_eq!(answers(&format!("{call}\n{long}\n{call}\n")), [r#"{"ok":"a"}"#, error, r#"{"ok":"a"}"#]);
+        assert_eq!(answers(&long), [error]);
     }
 
     #[test]
     fn an_answer_is_written_before_the_next_line_is_awaited() {
-        /// Gives a line at a time, and only when all before it were answered.
-        struct OneByOne<'a>(std::slice::Iter<'a, &'a [u8]>, &'a std::cell::Cell<usize>, usize);
-        impl Read for OneByOne<'_> {
+        /// Gives a call at a time, and only when all before it were answered.
+        struct OneByOne(usize, Arc<AtomicUsize>);
+        impl Read for OneByOne {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                assert_eq!(self.1.get(), self.2, "an answer is held back");
-                let Some(line) = self.0.next() else { return Ok(0) };
-                self.2 += 1;
+                while self.1.load(SeqCst) < self.0 {
+                    thread::yield_now();
+                }
+                self.0 += 1;
+                let line: &[u8] = if self.0 > 3 { b"" } else { b"{\"op\":\"unwrap\",\"args\":[\"a\"]}\n" };
                 buffer[..line.len()].copy_from_slice(line);
                 Ok(line.len())
             }
         }
-        struct Counted<'a>(&'a std::cell::Cell<usize>);
-        impl Write for Counted<'_> {
+        struct Counted(Arc<AtomicUsize>);
+        impl Write for Counted {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.set(self.0.get() + bytes.split(|byte| *byte == b'\n').count() - 1);
+                self.0.fetch_add(bytes.split(|byte| *byte == b'\n').count() - 1, SeqCst);
                 Ok(bytes.len())
             }
             fn flush(&mut self) -> io::Result<()> {
                 Ok(())
             }
         }
-        let answered = std::cell::Cell::new(0);
-        let lines: [&[u8]; 2] = [b"{\"op\":\"unwrap\",\"args\":[\"a\"]}\n", b"{\"op\":\"unwrap\",\"args\":[\"b\"]}\n"];
-        run(OneByOne(lines.iter(), &answered, 0), Counted(&answered)).unwrap();
-        assert_eq!(answered.get(), 2);
+        let answered = Arc::new(AtomicUsize::new(0));
+        run(OneByOne(0, answered.clone()), Counted(answered.clone())).unwrap();
+        assert_eq!(answered.load(SeqCst), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_written_ends_it_with_the_reason() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+        assert_eq!(run(Broken, io::sink()).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let full = &mut [0_u8; 3][..];
+        assert_eq!(run(io::Cursor::new("x\ny\n"), full).unwrap_err().kind(), io::ErrorKind::WriteZero);
     }
 }

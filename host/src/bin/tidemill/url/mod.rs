@@ -32,7 +32,7 @@ pub(crate) fn help() -> String {
 /// Runs the command.
 pub(crate) fn run(args: &Url) -> Result<(), Failure> {
     let Some(op) = &args.op else {
-        return batch::run(std::io::stdin().lock(), std::io::stdout().lock())
+        return batch::run(std::io::stdin(), std::io::stdout().lock())
             .map_err(|error| Failure::Failed(format!("stdin to stdout: {error}")));
     };
     if !ops::OPS.iter().any(|(name, _)| name == op) {

@@ -248,7 +248,7 @@ fn grouped(fields: Fields<'_>, answer: &mut Answer) {
     }
     answer.object(|object| {
         for (name, values) in groups {
-            let answer = object.key(&name);
+            let answer = object.any_key(&name);
             if answer.plain {
                 let values: Vec<_> = values.iter().map(ToString::to_string).collect();
                 answer.text(&values.join(", "));
