@@ -158,6 +158,38 @@ fn the_page_draws_every_frame_without_an_error() {
     assert!(page.contains("<title>seed 7: the file is \"wrong\" &lt;/script&gt;"), "{page:.400}");
 }
 
+/// Does what someone does who looks at a page, and writes what is chosen and shown on `<body>`.
+const WALK: &str = include_str!("e2e_report_walk.js");
+
+#[test]
+fn keys_clicks_and_filters_move_about_the_page() {
+    let (world, folder) = hostile(500_000);
+    let file = folder.path().join("report.html");
+    let walked = fs::read_to_string(&file).unwrap().replace("</body>", &format!("<script>{WALK}</script></body>"));
+    fs::write(&file, walked).unwrap();
+    let Some(page) = page(folder.path()) else { return };
+    assert!(!page.split("<script").next().is_some_and(|head| head.contains("data-error")), "{page:.4000}");
+    assert_eq!(attribute(&page, "walked"), "yes");
+    let number = |name| attribute(&page, name).parse::<usize>().expect("a number");
+    let report = world.trace().recorded();
+    // The first two events are boots; the third that is shown, for turns are not, is the first frame.
+    assert_eq!(report[number("third")].kind, Kind::Sent);
+    let trouble = report.iter().position(|event| DROPS.contains(&event.kind) || event.kind == Kind::Damaged);
+    assert_eq!(Some(number("trouble")), trouble);
+    assert_eq!(attribute(&page, "details"), format!("{} #{}", "frame damaged", number("trouble")));
+    assert!((10..number("flow")).contains(&(number("crashes") + 10)), "{} and {}", number("flow"), number("crashes"));
+    assert_eq!(number("crashes") as u64, world.trace().count(Kind::Crash));
+}
+
+#[test]
+fn a_run_in_which_nothing_happened_has_a_page_too() {
+    let folder = TempDir::new().unwrap();
+    report::write(&World::new(1), &Plan::default(), "", folder.path()).unwrap();
+    let Some(page) = page(folder.path()) else { return };
+    assert!(!page.split("<script").next().is_some_and(|head| head.contains("data-error")), "{page:.4000}");
+    assert_eq!((attribute(&page, "drawn"), attribute(&page, "events")), ("yes".into(), "0".into()));
+}
+
 #[test]
 fn a_page_of_two_hundred_thousand_events_is_drawn() {
     let (world, folder) = hostile(40_000_000);

@@ -189,11 +189,15 @@ impl<'a> Story<'a> {
     }
 
     fn received(&self, index: usize) -> String {
-        let same = |other: &usize| arrives(self.events[*other].kind);
-        match self.after(self.first(index)).find(same) {
-            Some(first) if first < index => format!("received, a duplicate of #{}", self.events[first].number),
-            _ => "received".into(),
-        }
+        let original =
+            self.original(index).map(|first| format!("received, a duplicate of #{}", self.events[first].number));
+        original.unwrap_or_else(|| "received".into())
+    }
+
+    /// The event in which the frame of this one arrived, if this one tells that it did so again.
+    fn original(&self, index: usize) -> Option<usize> {
+        let mut arrivals = self.after(self.first(index)).filter(|&other| arrives(self.events[other].kind));
+        arrivals.next().filter(|&first| first < index && arrives(self.events[index].kind))
     }
 
     /// The event in which the frame of this one was damaged before.

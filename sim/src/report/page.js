@@ -95,6 +95,27 @@ const BLOCK = 128;
 const REACH = new Int32Array(Math.ceil(ARROWS / BLOCK));
 for (let a = 0; a < ARROWS; a++) REACH[a / BLOCK | 0] = Math.max(REACH[a / BLOCK | 0], TO[a], FROM[a]);
 
+// Segments whose bytes their sender had sent before.
+const AGAIN = new Uint8Array(N);
+// Why a host was turned: something came in, its timer ran out, or it asked to be turned once more at the same instant.
+const BY = new Uint8Array(N), INPUT = 1, TIMER = 2, ITSELF = 3;
+{
+  const sent = new Map(), touched = new Float64Array(hosts.length).fill(-1), turned = new Float64Array(hosts.length).fill(-1);
+  for (let i = 0; i < N; i++) {
+    const s = SEG[i], what = CLASS[K[i]], host = H[i];
+    if (s !== NONE && (what === "sent" || what === "dropped" || what === "cut") && !(tcp.g[s] & 4)) {
+      const room = tcp.c[s] + (tcp.g[s] & 2 ? 1 : 0) + (tcp.g[s] & 1 ? 1 : 0), key = tcp.w[s] * 2 + tcp.d[s], end = sent.get(key) ?? -1;
+      if (room && tcp.s[s] + room <= end) AGAIN[i] = 1;
+      if (room) sent.set(key, Math.max(end, tcp.s[s] + room));
+    }
+    if (what === "arrived" || what === "boot" || what === "resume") touched[host] = T[i];
+    else if (what === "turn") {
+      BY[i] = touched[host] === T[i] ? INPUT : turned[host] === T[i] ? ITSELF : TIMER;
+      touched[host] = -1; turned[host] = T[i];
+    }
+  }
+}
+
 // ---- Words ----------------------------------------------------------------------------------------------------------
 
 const seconds = (us, digits = 6) => (us / 1e6).toFixed(digits);
@@ -109,16 +130,18 @@ function label(i) {
   const f = FIRST[i], s = SEG[f];
   if (s === NONE) return WORDS.has(f) ? data.words[WORDS.get(f)].replace(/^\S+ > \S+ /, "") : `${L[i]} B`;
   const len = tcp.c[s];
-  return `${FLAGS[tcp.g[s]]} ${tcp.s[s]}${len ? `..${tcp.s[s] + len}` : ""}${tcp.g[s] & 16 ? ` ack ${tcp.a[s]}` : ""}`;
+  return `${FLAGS[tcp.g[s]]} ${tcp.s[s]}${len ? `..${tcp.s[s] + len}` : ""}${tcp.g[s] & 16 ? ` ack ${tcp.a[s]}` : ""}${AGAIN[f] ? "  again" : ""}`;
 }
+
+const WHY = ["", "something came in", "its timer", "it asked to be, once more"];
 
 /** One event in words, for the filter and the tip. */
 function words(i) {
   const f = FIRST[i], s = SEG[f];
   const who = P[i] >= 0 ? `${name(from(i))} > ${name(to(i))}` : name(H[i]);
-  const number_ = is(i, "boot") ? ` ${L[i]}` : "";
+  const number_ = is(i, "boot") ? ` ${L[i]}` : BY[i] ? ` ${WHY[BY[i]]}` : "";
   if (s === NONE) return `#${number(i)} ${who} ${KIND[K[i]]}${number_} ${WORDS.has(f) ? data.words[WORDS.get(f)] : ""}`;
-  return `#${number(i)} ${who} ${KIND[K[i]]} ${FLAGS[tcp.g[s]]} seq ${tcp.s[s]} ack ${tcp.a[s]} win ${tcp.n[s]} len ${tcp.c[s]} ${OPTIONS.get(f) || ""} flow ${tcp.w[s]}`;
+  return `#${number(i)} ${who} ${KIND[K[i]]} ${FLAGS[tcp.g[s]]} seq ${tcp.s[s]} ack ${tcp.a[s]} win ${tcp.n[s]} len ${tcp.c[s]} ${OPTIONS.get(f) || ""}${AGAIN[f] ? " again" : ""} flow ${tcp.w[s]}`;
 }
 
 // ---- What is shown, and where ---------------------------------------------------------------------------------------
@@ -309,16 +332,17 @@ function drawBands(g) {
   }
 }
 
-/** When each host was active: a tick per turn beside its line; where they are dense, a pixel's row is drawn once. */
+/** When each host was active: a tick on its line for each turn, wider where its timer ran out; a row of pixels once. */
 function drawTurns(g, low, high) {
-  g.fillStyle = color.mute;
   const last = new Float64Array(hosts.length).fill(-9);
   for (let i = low; i < high; i++) {
     if (FATE[i] !== TURN || !hosts[H[i]].shown) continue;
     const y = Math.round(yOf(X[i]));
     if (last[H[i]] === y) continue;
     last[H[i]] = y;
-    g.fillRect(xOf(H[i]) - 1 - LANE / 2, y, LANE, 1);
+    const wide = BY[i] === TIMER ? LANE + 5 : LANE;
+    g.fillStyle = BY[i] === TIMER ? color.mark : color.mute;
+    g.fillRect(xOf(H[i]) - wide / 2, y, wide, 1);
   }
 }
 
@@ -787,10 +811,11 @@ function describe() {
   parts.push(steps);
   const rows = [["time", `${seconds(T[i])} s`]];
   if (P[i] >= 0) rows.push(["from", name(from(i))], ["to", name(to(i))]); else rows.push(["host", name(H[i])]);
+  if (BY[i]) rows.push(["because", WHY[BY[i]]]);
   if (L[i] && !is(i, "boot")) rows.push(["length", `${L[i]} B`]);
   parts.push(fill(element("table"), rows));
   if (s !== NONE) {
-    parts.push(element("h3", "TCP"));
+    parts.push(element("h3", AGAIN[f] ? "TCP, sent again" : "TCP"));
     const ends = data.flows[tcp.w[s]], way = tcp.d[s] ? ends : [ends[1], ends[0]];
     parts.push(fill(element("table"), [
       ["connection", `${tcp.w[s]}`], ["ports", `${way[0]} > ${way[1]}`], ["flags", FLAGS[tcp.g[s]]],
@@ -816,8 +841,11 @@ function describe() {
   if (bytes) {
     const before = damaged === NONE ? null : bytesOf(f);
     const marked = before && new Set(bytes.flatMap((byte, n) => byte === before[n] ? [] : [n]));
+    const dumped = element("pre", dump(bytes, marked));
+    // Nobody wants to have this read out at each step.
+    dumped.setAttribute("aria-hidden", "true");
     const all = L[damaged === NONE ? f : damaged];
-    parts.push(element("h3", `${damaged === NONE ? "Bytes" : "Bytes as they arrived, * changed"}${bytes.length < all ? `, the first ${bytes.length} of ${all}` : ""}`), element("pre", dump(bytes, marked)));
+    parts.push(element("h3", `${damaged === NONE ? "Bytes" : "Bytes as they arrived, * changed"}${bytes.length < all ? `, the first ${bytes.length} of ${all}` : ""}`), dumped);
   }
   details.replaceChildren(...parts);
 }

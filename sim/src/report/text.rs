@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Story, seconds};
+use super::{Story, arrives, seconds};
 use crate::trace::{Event, Kind};
 
 /// How many events come first, the last of the run.
@@ -75,6 +75,12 @@ fn event(story: &Story<'_>, index: usize, width: usize, out: &mut impl Write) ->
     if event.frame != event.number {
         write!(out, " (#{})", event.frame)?;
     }
+    if arrives(event.kind) && story.damaged(index).is_some() {
+        out.write_all(b", damaged")?;
+    }
+    if let Some(first) = story.original(index) {
+        write!(out, ", a duplicate of #{}", story.events[first].number)?;
+    }
     match story.line(index) {
         Some(line) => write!(out, ", {} B: {line}", event.len)?,
         None if event.len > 0 && event.kind != Kind::Boot => write!(out, ", {} B", event.len)?,
@@ -127,6 +133,16 @@ mod tests {
         }
         let sent = world.trace().count(Kind::Sent);
         assert!(text.contains(&format!("{sent:>10}  frame sent\n")));
+    }
+
+    #[test]
+    fn what_arrives_damaged_or_twice_says_so() {
+        let (world, plan) = hostile();
+        let text = text(&Story::new(&world, &plan, ""));
+        let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count() as u64;
+        let (twice, off) = (lines(", a duplicate of #"), lines("host is off ("));
+        assert!((1..=world.trace().count(Kind::Duplicated)).contains(&twice), "{twice}, {off}");
+        assert!(lines("), damaged, ") > 0);
     }
 
     #[test]
