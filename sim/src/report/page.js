@@ -520,7 +520,7 @@ const ticks = (lowest, highest, most) => {
 /** Round times in view, a label's height apart. */
 function times() {
   const step = ticks(view.start, view.end, size.h / 46), list = [];
-  for (let t = Math.max(Math.ceil(view.start / step) * step, 0); t <= view.end; t += step) list.push(t);
+  for (let t = Math.max(Math.ceil(view.start / step) * step, 0); t <= view.end && list.length < 500; t += step) list.push(t);
   return list;
 }
 
@@ -670,7 +670,7 @@ function drawPlotOver() {
   g.fillText(rate(peak, bins), PAD.left - 8, PAD.top); g.fillText("0", PAD.left - 8, bottom);
   const step_ = ticks(part.start, part.end, (w - PAD.left) / 110);
   g.textAlign = "center"; g.textBaseline = "top";
-  for (let t = Math.ceil(part.start / step_) * step_; t <= part.end; t += step_)
+  for (let t = Math.ceil(part.start / step_) * step_, n = 0; t <= part.end && n < 100; t += step_, n++)
     g.fillText(`${+(t / 1e6).toFixed(6)} s`, Math.min(plotX(t, w), w - 26), bottom + 5);
   // What the ladder shows.
   g.save();
@@ -822,6 +822,10 @@ function describe() {
       ["seq", `${tcp.s[s]}${tcp.c[s] ? ` to ${tcp.s[s] + tcp.c[s]}` : ""}`], ["ack", tcp.g[s] & 16 ? `${tcp.a[s]}` : "none"],
       ["window", `${tcp.n[s]}`], ["data", `${tcp.c[s]} B`], ...(OPTIONS.has(f) ? [["options", OPTIONS.get(f)]] : []),
     ]));
+    const only = element("button", filter.flow === tcp.w[s] ? "All connections" : "Only this connection");
+    only.type = "button";
+    only.onclick = () => { filter.flow = filter.flow === tcp.w[s] ? NONE : tcp.w[s]; $("flow").value = filter.flow; refilter(); describe(); };
+    parts.push(only);
   } else if (WORDS.has(f)) parts.push(element("p", data.words[WORDS.get(f)]));
   if (THEN[f] !== NONE || f !== i) {
     parts.push(element("h3", "What became of this frame"));
@@ -901,7 +905,7 @@ function controls() {
   }
   $("replay").textContent = "TIDEMILL_PLAN=plan.toml cargo test";
   $("copy").onclick = async () => { try { await navigator.clipboard.writeText($("replay").textContent); $("copy").textContent = "Copied"; } catch { getSelection().selectAllChildren($("replay")); } };
-  $("plan").textContent = data.plan.trim();
+  $("plan").textContent = `${data.plan.trim()}\n\n# hosts: ${hosts.slice(0, 50).map((host, index) => `${index} ${host.name}`).join(", ")}${hosts.length > 50 ? ", ..." : ""}`;
   fill($("keys"), [["↑ ↓", "event before, event after"], ["d D", "next and previous trouble"], ["j k, wheel, drag", "move"], ["+ −, Ctrl+wheel, double click", "zoom"], ["0", "all of it"],
     ["Home End", "first and last"], ["← →", "columns, when they do not fit"], ["t", "steps or time"], ["/", "filter"], ["Shift+drag", "choose a range"], ["wheel in the throughput", "zoom it; double click: all of it"], ["Esc", "choose nothing"]]);
   $("left").textContent = data.first > 0 || data.events > data.first + N
@@ -909,10 +913,10 @@ function controls() {
   const everyone = element("button", "All or none"); everyone.type = "button";
   everyone.onclick = () => { const on = !hosts.every((host) => host.shown); hosts.forEach((host) => { host.shown = on; host.box.checked = on; }); refilter(); };
   $("hosts").append(everyone);
-  for (const host of hosts) {
+  for (const [index, host] of hosts.entries()) {
     const row = element("label"); host.box = element("input"); host.box.type = "checkbox"; host.box.checked = true;
     host.box.onchange = () => { host.shown = host.box.checked; refilter(); };
-    row.append(host.box, ` ${host.name}  ${host.address}`); $("hosts").append(row);
+    row.append(host.box, ` ${index}  ${host.name}  ${host.address}`); $("hosts").append(row);
   }
   const flows = [["-1", `All ${count(data.flows.length)} connections`], ...data.flows.slice(0, 2000).map((ends, n) => [n, `${n}: ${ends[0]} > ${ends[1]}`])];
   $("flow").append(...flows.map(([value, text]) => { const option = element("option", text); option.value = value; return option; }));
@@ -1025,7 +1029,8 @@ controls();
 colors();
 const asks = new URLSearchParams(location.search);
 if (asks.get("scale") === "time") scale = "time";
-[part.start, part.end] = [origin(), origin() + whole()];
+// Of the time after the last event, little: a run may have waited for an hour in which nothing happened.
+[part.start, part.end] = [origin(), Math.min(origin() + whole(), Math.max((T[N - 1] || 0) + ((T[N - 1] || 0) - origin()) * .03, origin() + 100))];
 choose();
 press();
 start();
