@@ -1,13 +1,13 @@
 //! What Python takes out of a URL before it looks at it: controls and spaces in front, tabs and line ends anywhere.
 
 use super::Error;
-use super::scan::has;
+use super::scan::{cut, has};
 
 /// The text without the controls and spaces in front of it.
 pub(super) fn strip_start(text: &str) -> &str {
-    match text.as_bytes().first() {
-        Some(..=b' ') => text.trim_start_matches(|c: char| c <= ' '),
-        _ => text,
+    match text.bytes().position(|byte| byte > b' ') {
+        Some(0) => text,
+        start => cut(text, start.unwrap_or(text.len())).1,
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) fn length(url: &[u8]) -> Option<usize> {
         return None;
     }
     let end = url.iter().position(|byte| !is_part(byte))?;
-    (url[end] == b':').then_some(end)
+    (url.get(end) == Some(&b':')).then_some(end)
 }
 
 /// Schemes whose references are joined (`uses_relative`); each of them has a network location, too.

@@ -119,7 +119,7 @@ fn tail(rest: &str, allow_fragments: bool) -> (&str, &str, &str) {
     }
     let Some(at) = find(rest.as_bytes(), *b"?#") else { return (rest, "", "") };
     let (path, after) = (cut(rest, at).0, cut(rest, at + 1).1);
-    if rest.as_bytes()[at] == b'#' {
+    if rest.as_bytes().get(at) == Some(&b'#') {
         return (path, "", after);
     }
     let (query, fragment) = partition(after, b'#');
