@@ -159,8 +159,11 @@ impl<'a> Story<'a> {
         };
         if arrives(event.kind) {
             let sent = &self.events[self.first(index)];
-            let late = event.at - sent.at;
-            _ = write!(words, ", sent {} before (#{})", span(late), sent.number);
+            if sent.number == event.number {
+                _ = write!(words, ", sent before the record begins (#{})", event.frame);
+            } else {
+                _ = write!(words, ", sent {} before (#{})", span(event.at - sent.at), sent.number);
+            }
             if let Some(damaged) = self.damaged(index) {
                 _ = write!(words, ", damaged: {}", self.damage(damaged));
             }
@@ -182,7 +185,7 @@ impl<'a> Story<'a> {
                 }
             }
             if ends == 0 {
-                words += ", still under way at the end";
+                words += ", still under way when the record ends";
             }
         }
         words
@@ -255,11 +258,17 @@ mod tests {
     use crate::link::Link;
     use crate::mill::{Mill, Scenario};
     use crate::world::Node;
+    use core::ops::Range;
     use tidemill_core::fetch::Options;
     use tidemill_core::time::EPOCH;
 
     /// A download of 500 kB to which everything happens, and its plan.
     pub(super) fn hostile() -> (World, Plan) {
+        recorded(0..u64::MAX)
+    }
+
+    /// The same, of which these events are recorded.
+    fn recorded(numbers: Range<u64>) -> (World, Plan) {
         let link = Link::new()
             .loss_ppm(20_000)
             .damage_ppm(20_000)
@@ -270,7 +279,7 @@ mod tests {
         let (rtt, seed) = (Duration::from_millis(20), 7);
         let scenario = Scenario { host: "mill".into(), path: "/file".into(), size: 500_000, rtt, link, seed };
         let mut mill = Mill::<32>::new(&scenario);
-        mill.world_mut().trace_mut().capture(0..u64::MAX);
+        mill.world_mut().trace_mut().capture(numbers);
         let (server, client) = (mill.server(), mill.client());
         let at = |millis| EPOCH + Duration::from_millis(millis);
         let lasts = Duration::from_millis(30);
@@ -345,6 +354,23 @@ mod tests {
         ] {
             assert!(fates.iter().any(|fate| fate.contains(words)), "{words}");
         }
+    }
+
+    #[test]
+    fn a_record_that_begins_late_says_what_it_does_not_know() {
+        let (world, plan) = recorded(700..1_500);
+        let story = Story::new(&world, &plan, "");
+        let fates: Vec<String> = (0..story.events.len()).map(|index| story.fate(index)).collect();
+        for words in ["received, sent before the record begins (#6", "sent, still under way when the record ends"] {
+            assert!(fates.iter().any(|fate| fate.contains(words)), "{words}");
+        }
+        for (fate, event) in fates.iter().zip(story.events) {
+            assert!(!fate.ends_with(&format!("before (#{})", event.number)), "{fate}");
+        }
+        let whole = hostile();
+        let whole = Story::new(&whole.0, &plan, "");
+        let known = story.events.iter().position(|event| event.kind == Kind::Arrived && event.frame >= 700).unwrap();
+        assert_eq!(story.fate(known), whole.fate(known + 700));
     }
 
     #[test]

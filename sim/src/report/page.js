@@ -838,7 +838,7 @@ function describe() {
       chain.append(button);
     }
     parts.push(chain);
-  } else if (is(i, "sent")) parts.push(element("p", "Still under way when the run ended.", "warn"));
+  } else if (is(i, "sent")) parts.push(element("p", "Still under way when the record ends.", "warn"));
   let damaged = NONE;
   for (let j = THEN[f]; j !== NONE && j <= i; j = THEN[j]) if (is(j, "damaged")) damaged = j;
   const bytes = bytesOf(damaged === NONE ? f : damaged);
