@@ -37,3 +37,21 @@ fn every_example_of_rfc_3986_5_4_resolves_as_it_says() {
     }
     assert_eq!(count, 42, "the RFC has 42 examples");
 }
+
+#[test]
+fn strictness_takes_of_real_links_what_two_other_strict_parsers_take() {
+    let file = data("urls/top100.txt");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        // As above.
+        writeln!(std::io::stderr(), "\nNOT TESTED: real links: no {file}").unwrap();
+        return;
+    };
+    let mut refused = 0;
+    for url in text.lines() {
+        let strict = Uri::parse_strict(url).is_ok();
+        assert_eq!(strict, fluent_uri::UriRef::parse(url).is_ok(), "{url}");
+        assert_eq!(strict, iri_string::types::UriReferenceStr::new(url).is_ok(), "{url}");
+        refused += usize::from(!strict);
+    }
+    assert_eq!(refused, 289, "of {} links", text.lines().count());
+}

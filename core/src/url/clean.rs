@@ -1,14 +1,11 @@
 //! What Python takes out of a URL before it looks at it: controls and spaces in front, tabs and line ends anywhere.
 
 use super::Error;
-use super::scan::{cut, has};
+use super::scan::{below, cut, has_any};
 
 /// The text without the controls and spaces in front of it.
 pub(super) fn strip_start(text: &str) -> &str {
-    match text.bytes().position(|byte| byte > b' ') {
-        Some(0) => text,
-        start => cut(text, start.unwrap_or(text.len())).1,
-    }
+    cut(text, text.bytes().position(|byte| byte > b' ').unwrap_or(text.len())).1
 }
 
 const fn is_taken_out(byte: u8) -> bool {
@@ -18,7 +15,7 @@ const fn is_taken_out(byte: u8) -> bool {
 /// Where the first byte stands that must be taken out. O(length).
 pub(super) fn first_taken_out(text: &str) -> Option<usize> {
     // Nearly every URL ends here.
-    if !has(text.as_bytes(), |byte| byte < b' ') {
+    if !has_any(text.as_bytes(), |word| below(word, b' ')) {
         return None;
     }
     text.bytes().position(is_taken_out)

@@ -1,13 +1,14 @@
 //! The network location, `user:password@host:port`: checked, and taken apart where it is asked for.
 
-use super::scan::{cut, find, has, partition};
+use super::scan::{beyond_ascii, cut, equal, has_any, partition};
 use super::{Error, Folded};
 
 /// Refuses brackets that hold no address, and characters that become a delimiter when a host name is normalised.
 /// `at` of the errors counts from the start of `netloc`.
 pub(super) fn check(netloc: &str) -> Result<(), Error> {
     // Nearly every network location ends here.
-    if !has(netloc.as_bytes(), |byte| matches!(byte, b'[' | b']' | 0x80..)) {
+    let rare = |word| equal(word, b'[') | equal(word, b']') | beyond_ascii(word);
+    if !has_any(netloc.as_bytes(), rare) {
         return Ok(());
     }
     check_brackets(netloc)?;
@@ -18,7 +19,8 @@ pub(super) fn check(netloc: &str) -> Result<(), Error> {
 }
 
 fn check_brackets(netloc: &str) -> Result<(), Error> {
-    match (find(netloc.as_bytes(), *b"["), find(netloc.as_bytes(), *b"]")) {
+    let place = |bracket| netloc.bytes().position(|byte| byte == bracket);
+    match (place(b'['), place(b']')) {
         (None, None) => Ok(()),
         (Some(open), Some(_)) => {
             let host = partition(cut(netloc, open + 1).1, b']').0;

@@ -4,7 +4,7 @@ use super::Folded;
 
 /// The bytes of the scheme that `url` starts with; `None` when it has none (RFC 3986, 3.1).
 pub(super) fn length(url: &[u8]) -> Option<usize> {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let is_part = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-' | b'.');
     if !url.first()?.is_ascii_alphabetic() {
         return None;
     }

@@ -92,7 +92,8 @@ pub fn urlsplit_in<'a>(
 
 /// The default scheme without controls and spaces around it.
 fn strip(scheme: &str) -> &str {
-    clean::strip_start(scheme).trim_end_matches(|c: char| c <= ' ')
+    let scheme = clean::strip_start(scheme);
+    cut(scheme, scheme.bytes().rposition(|byte| byte > b' ').map_or(0, |last| last + 1)).0
 }
 
 /// Splits what needs no cleaning but in front.
@@ -103,7 +104,8 @@ pub(super) fn split<'a>(url: &'a str, default: Folded<'a>, allow_fragments: bool
         None => (default, stripped),
     };
     let mut netloc = "";
-    if let Some(after) = rest.strip_prefix("//") {
+    if let [b'/', b'/', ..] = rest.as_bytes() {
+        let after = cut(rest, 2).1;
         (netloc, rest) = cut(after, find(after.as_bytes(), *b"/?#").unwrap_or(after.len()));
         netloc::check(netloc).map_err(|error| error.moved(url.len() - after.len()))?;
     }
