@@ -12,7 +12,7 @@ use core::ops::Range;
 
 use echo::Echo;
 use tidemill_core::time::Duration;
-use tidemill_sim::fault::{Menu, draw};
+use tidemill_sim::fault::Menu;
 use tidemill_sim::link::Link;
 use tidemill_sim::world::World;
 
@@ -22,9 +22,8 @@ fn echo(world: World) -> (String, World) {
     let link = Link::new().latency(ms(10)).jitter(ms(3)).rate_bps(10_000_000).loss_ppm(20_000);
     let mut echo = Echo::new(world, link, 256 << 10);
     let links = vec![(echo.client, echo.server), (echo.server, echo.client)];
-    for fault in draw(echo.world.seed(), &Menu { horizon: Duration::from_secs(1), hosts: vec![echo.server], links }) {
-        echo.world.schedule(fault).expect("the menu names hosts of this world");
-    }
+    let menu = Menu { horizon: Duration::from_secs(1), hosts: vec![echo.server], links };
+    echo.world.draw_faults(&menu).expect("the menu names hosts of this world");
     let end = match echo.run() {
         Some((at, outcome)) => format!("{outcome:?} after {} us", at.as_ticks()),
         // It only read when the server forgot it.
@@ -34,21 +33,17 @@ fn echo(world: World) -> (String, World) {
 }
 
 /// Downloads over a hostile network.
-fn download(seed: u64, record: Range<u64>) -> (String, World) {
-    let (_, end, world) = hostile::download(&hostile::plan(seed), record);
+fn download(mut world: World) -> (String, World) {
+    let (_, end) = hostile::download(&mut world).expect("no host is stuck");
     (format!("{:?} after {} us and {} bytes", end.outcome, end.at.as_ticks(), end.received), world)
 }
 
 const SCENARIOS: [&str; 3] = ["echo-ip", "echo-ethernet", "download"];
 
 fn run(scenario: &str, seed: u64, record: Range<u64>) -> (String, World) {
-    let mut world = match scenario {
-        "echo-ip" => World::new(seed),
-        "echo-ethernet" => World::ethernet(seed),
-        _ => return download(seed, record),
-    };
+    let mut world = if scenario == "echo-ethernet" { World::ethernet(seed) } else { World::new(seed) };
     world.trace_mut().record(record);
-    echo(world)
+    if scenario == "download" { download(world) } else { echo(world) }
 }
 
 fn main() {

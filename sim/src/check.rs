@@ -1,23 +1,35 @@
 //! Seed sweeps: one world after another on every core, and which of them failed. And the question whether a scenario
 //! is determined by its seed at all.
 //!
-//! [`check`] is what a `#[test]` calls: it sweeps, shrinks what fails to the few faults that matter, writes that plan down
-//! and says how to replay it. These variables of the environment tell it to run something else:
+//! [`check`] is what a `#[test]` calls. It runs the test in a world for each seed; the worlds live on all cores. When one
+//! fails, what went wrong there is listed, down to single frames, and shrunk to the few faults that matter. The message
+//! has that plan and the line that replays it, and beside the plan lie the [`report`](crate::report)'s files. These
+//! variables of the environment tell it to run something else:
 //!
 //! | | |
 //! |---|---|
 //! | `TIDEMILL_SEED=17` | this seed alone |
 //! | `TIDEMILL_SEEDS=0..100000` | these seeds |
 //! | `TIDEMILL_PLAN=FILE` | the plan in this file alone: see [`plan`](crate::plan) |
-//! | `TIDEMILL_FAILURES=DIR` | where plans that fail are written; else in the system's folder for temporary files |
+//! | `TIDEMILL_FAILURES=DIR` | where the folders of failures go; else the system's folder for temporary files |
 //!
 //! ```
+//! use tidemill_core::time::{Duration, Instant};
 //! use tidemill_sim::check::check;
-//! use tidemill_sim::plan::Plan;
+//! use tidemill_sim::fault::Menu;
+//! use tidemill_sim::trace::Kind;
+//! # use tidemill_sim::{frame::Nic, world::Node};
+//! # struct Idle;
+//! # impl Node for Idle { fn turn(&mut self, _: Instant, _: &mut Nic) -> Option<Instant> { None } }
 //!
-//! check(0..100, |seed| Plan { seed, faults: vec![] }, |plan| {
-//!     // Here a world is built, runs, and is looked at.
-//!     if plan.seed < 100 { Ok(()) } else { Err("too large") }
+//! check(0..100, |world| {
+//!     let host = world.node("host", [10, 0, 0, 1].into(), |_| Box::new(Idle))?;
+//!     world.draw_faults(&Menu { horizon: Duration::from_secs(1), hosts: vec![host], links: vec![] })?;
+//!     while world.step()?.is_some() {}
+//!     // A sweep in which no seed had a crash proves nothing, and fails.
+//!     world.sometimes("a crash", world.trace().count(Kind::Crash) > 0);
+//!     // What must be true in every one of them comes here.
+//!     Ok::<(), tidemill_sim::world::Error>(())
 //! });
 //! ```
 //!
@@ -34,14 +46,18 @@ use core::any::Any;
 use core::fmt::{self, Display};
 use core::ops::Range;
 use core::str::FromStr;
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
+use crate::report;
 use crate::shrink::{self, Shrunk, shrink};
 use crate::world::World;
 
@@ -141,54 +157,89 @@ pub fn sweep<E: Display>(seeds: Range<u64>, threads: usize, test: impl Fn(u64) -
     })
 }
 
-/// Checks that `test` passes for the plan of every seed, on all cores.
+/// In how many worlds each thing was seen that [`World::sometimes`] asks for.
+pub type Marks = BTreeMap<&'static str, u64>;
+
+/// Runs `test` in the world of each seed, as [`sweep`] does, and returns also what was seen.
+pub fn explore<E: Display>(
+    seeds: Range<u64>,
+    threads: usize,
+    test: impl Fn(&mut World) -> Result<(), E> + Sync,
+) -> (Report, Marks) {
+    let marks = Mutex::new(Marks::new());
+    let report = sweep(seeds, threads, |seed| {
+        let mut world = World::new(seed);
+        let result = test(&mut world);
+        // Whoever panicked elsewhere did so before or after this, not within.
+        let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
+        for (&mark, &seen) in world.marks() {
+            *marks.entry(mark).or_default() += u64::from(seen);
+        }
+        result
+    });
+    (report, marks.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Checks that `test` passes in the world of every seed, on all cores.
 ///
 /// # Panics
-/// When it does not: with the lowest seed that fails, the plan it was shrunk to, and the line that replays it. Also when a
-/// variable of the environment makes no sense.
-pub fn check<E: Display>(
-    seeds: Range<u64>,
-    plan: impl Fn(u64) -> Plan + Sync,
-    test: impl Fn(&Plan) -> Result<(), E> + Sync,
-) {
+/// When it does not: with the lowest seed that fails, the plan it was shrunk to, and the line that replays it. When
+/// something that [`World::sometimes`] asks for was in no world. And when a variable of the environment makes no sense.
+pub fn check<E: Display>(seeds: Range<u64>, test: impl Fn(&mut World) -> Result<(), E> + Sync) {
     if let Some(path) = env::var_os("TIDEMILL_PLAN") {
         let path = PathBuf::from(path);
-        return replay(&path, &test).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let plan = read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        if let Err(why) = run(&test, &mut World::replay(&plan)) {
+            let folder = failures().join(format!("{}-replay", test_name()));
+            let shrunk = Shrunk { plan, why, runs: 0 };
+            panic!("{}", Explained::new(shrunk, None, &test, &cargo_test(), folder));
+        }
+        return;
     }
-    let seeds = match (variable::<u64>("TIDEMILL_SEED"), variable::<Seeds>("TIDEMILL_SEEDS")) {
-        (Some(seed), _) => seed..seed.saturating_add(1),
-        (None, Some(Seeds(seeds))) => seeds,
-        (None, None) => seeds,
+    let (asked, seeds) = match (variable::<u64>("TIDEMILL_SEED"), variable::<Seeds>("TIDEMILL_SEEDS")) {
+        (Some(seed), _) => (true, seed..seed.saturating_add(1)),
+        (None, Some(Seeds(seeds))) => (true, seeds),
+        (None, None) => (false, seeds),
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut report = sweep(seeds, threads, |seed| test(&plan(seed)));
+    let (mut report, marks) = explore(seeds, threads, &test);
     report.failures.truncate(FAILURES_SHOWN);
-    if let Some(Failure { seed, why }) = report.failures.first().cloned() {
-        let planned = plan(seed);
-        let faults = planned.faults.len();
-        let shrunk = shrink(planned, why, &test);
-        panic!("{report}\n\n{}", explain(seed, faults, &shrunk));
+    if let Some(Failure { seed, .. }) = report.failures.first() {
+        let folder = failures().join(format!("{}-{seed}", test_name()));
+        panic!("{report}\n\n{}", explain(*seed, &test, &cargo_test(), folder));
     }
+    // Of a few seeds nobody expects that they saw everything.
+    let unseen: Vec<&str> = marks.into_iter().filter(|&(_, worlds)| worlds == 0).map(|(mark, _)| mark).collect();
+    assert!(asked || unseen.is_empty(), "{report}, but none of them saw {}", unseen.join(", or "));
 }
 
 /// Checks that `test` passes for every plan in this folder: those that failed once.
 ///
 /// # Panics
 /// When it does not, with the file's name; or when there is no plan.
-pub fn check_corpus<E: Display>(folder: &Path, test: impl Fn(&Plan) -> Result<(), E>) {
+pub fn check_corpus<E: Display>(folder: &Path, test: impl Fn(&mut World) -> Result<(), E>) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     assert!(!paths.is_empty(), "{}: no plans", folder.display());
     for path in paths {
-        replay(&path, &test).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let result = read(&path).and_then(|plan| run(&test, &mut World::replay(&plan)));
+        result.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     }
 }
 
-fn replay<E: Display>(path: &Path, test: &impl Fn(&Plan) -> Result<(), E>) -> Result<(), String> {
+fn read(path: &Path) -> Result<Plan, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    shrink::run(test, &text.parse().map_err(|error: crate::plan::PlanError| error.to_string())?)
+    text.parse().map_err(|error: PlanError| error.to_string())
+}
+
+/// What `test` says of this world, if it fails or panics.
+fn run<E: Display>(test: &impl Fn(&mut World) -> Result<(), E>, world: &mut World) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(|| test(world))) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => Err(message(panic.as_ref())),
+    }
 }
 
 /// `A..B` as text.
@@ -209,19 +260,102 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: makes no sense")))
 }
 
-/// Writes the plan down and says what it is and how to run it again.
+/// The name of the test that runs, fit for a file.
 #[expect(clippy::disallowed_methods, reason = "the test is named by its thread, outside of every world")]
-fn explain(seed: u64, faults: usize, Shrunk { plan, why, runs }: &Shrunk) -> String {
-    let left = plan.faults.len();
-    let current = thread::current();
-    let test = current.name().unwrap_or("test");
-    let folder = env::var_os("TIDEMILL_FAILURES").map_or_else(|| env::temp_dir().join("tidemill"), PathBuf::from);
-    let path = folder.join(format!("{}-{seed}.toml", test.replace("::", "-")));
-    let how = match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, plan.to_string())) {
-        Ok(()) => format!("replay: TIDEMILL_PLAN={} cargo test {test}", path.display()),
-        Err(error) => format!("{}: {error}\nreplay: TIDEMILL_SEED={seed} cargo test {test}", path.display()),
-    };
-    format!("seed {seed}, shrunk from {faults} faults to {left} in {runs} runs: {why}\n\n{plan}\n{how}")
+fn test_name() -> String {
+    thread::current().name().unwrap_or("test").replace("::", "-")
+}
+
+/// What replays this test.
+fn cargo_test() -> String {
+    format!("TIDEMILL_PLAN=$plan cargo test {}", test_name().replace('-', "::"))
+}
+
+fn failures() -> PathBuf {
+    env::var_os("TIDEMILL_FAILURES").map_or_else(|| env::temp_dir().join("tidemill"), PathBuf::from)
+}
+
+/// A failure, shrunk, and where more about it lies.
+#[derive(Debug)]
+pub struct Explained {
+    /// The plan that is left, and what it fails with.
+    pub shrunk: Shrunk,
+    /// How many faults there were at first, those of single frames included.
+    pub faults: usize,
+    /// Whether the plan alone fails as the seed did.
+    pub replays: bool,
+    /// The folder with the plan, the trace, the capture, the page and the line that replays.
+    pub folder: io::Result<PathBuf>,
+}
+
+impl Explained {
+    /// Runs the plan once more, and writes down what there is to see.
+    fn new<E: Display>(
+        shrunk: Shrunk,
+        full: Option<&Plan>,
+        test: &impl Fn(&mut World) -> Result<(), E>,
+        how: &str,
+        folder: PathBuf,
+    ) -> Self {
+        let mut world = World::replay(&shrunk.plan);
+        world.trace_mut().capture(0..u64::MAX);
+        let replays = run(test, &mut world).is_err();
+        let written = fs::create_dir_all(&folder)
+            .and_then(|()| full.map_or(Ok(()), |full| fs::write(folder.join("plan.full.toml"), full.to_string())))
+            .and_then(|()| fs::write(folder.join("plan.toml"), shrunk.plan.to_string()))
+            .and_then(|()| write_script(&folder.join("repro.sh"), how, &shrunk.why))
+            .and_then(|()| report::write(&world, &shrunk.plan, &shrunk.why, &folder));
+        let faults = full.unwrap_or(&shrunk.plan).faults.len();
+        Self { shrunk, faults, replays, folder: written.map(|()| folder) }
+    }
+}
+
+fn write_script(path: &Path, how: &str, why: &str) -> io::Result<()> {
+    let why = why.lines().next().unwrap_or_default();
+    let here = env::current_dir()?;
+    let text = format!(
+        "#!/bin/sh\n# {why}\nplan=$(cd \"$(dirname \"$0\")\" && pwd)/plan.toml\ncd '{}' &&\n    {}\n",
+        here.display().to_string().replace('\'', "'\\''"),
+        how.replace("$plan", "\"$plan\""),
+    );
+    fs::write(path, text)?;
+    let mut permissions = fs::metadata(path)?.permissions();
+    #[cfg(unix)]
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+    fs::set_permissions(path, permissions)
+}
+
+impl Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shrunk: Shrunk { plan, why, runs }, faults, replays, folder } = self;
+        let left = plan.faults.len();
+        writeln!(f, "seed {}, shrunk from {faults} faults to {left} in {runs} runs: {why}\n\n{plan}", plan.seed)?;
+        if !replays {
+            writeln!(f, "the plan alone does not fail, only the seed does: TIDEMILL_SEED={}", plan.seed)?;
+        }
+        match folder {
+            Ok(folder) => write!(f, "look at {0}/report.html\nreplay: {0}/repro.sh", folder.display()),
+            Err(error) => write!(f, "nothing could be written: {error}"),
+        }
+    }
+}
+
+/// Finds out why a seed fails: lists all that goes wrong in its world, shrinks the list, and writes into `folder` what
+/// there is to see: `plan.toml`, `plan.full.toml`, `repro.sh` and the files of [`report`](crate::report). `how` is the
+/// command that replays the plan in the file `$plan`.
+pub fn explain<E: Display>(
+    seed: u64,
+    test: &impl Fn(&mut World) -> Result<(), E>,
+    how: &str,
+    folder: PathBuf,
+) -> Explained {
+    let mut world = World::new(seed);
+    world.keep_frame_faults();
+    let again = "it failed once, and not again: something beside its seed decides";
+    let why = run(test, &mut world).err().unwrap_or_else(|| again.into());
+    let full = world.plan();
+    let shrunk = shrink(full.clone(), why, |plan| run(test, &mut World::replay(plan)));
+    Explained::new(shrunk, Some(&full), test, how, folder)
 }
 
 /// Two runs that should have been the same, and are not.
@@ -280,39 +414,55 @@ mod tests {
     use super::*;
     use crate::frame::Nic;
     use crate::world::Node;
-    use std::sync::Mutex;
     use tidemill_core::time::Instant;
 
     #[test]
     fn what_fails_is_shrunk_written_down_and_replayed() {
-        use crate::fault::Fault;
-        use crate::world::HostId;
+        use crate::fault::Menu;
+        use crate::trace::Kind;
         use tidemill_core::time::Duration;
 
-        let crash = |at| Fault::Crash {
-            host: HostId::new(0),
-            at: Instant::from_ticks(at),
-            off_for: Some(Duration::from_ticks(1)),
+        // Whoever crashes twice is one that fails.
+        let test = |world: &mut World| {
+            let host = idle(world, "host", 1);
+            world.draw_faults(&Menu { horizon: Duration::from_secs(9), hosts: vec![host], links: vec![] }).unwrap();
+            while world.step().unwrap().is_some() {}
+            let crashes = world.trace().count(Kind::Crash);
+            if crashes >= 2 { Err(format!("{crashes} crashes")) } else { Ok(()) }
         };
-        // From seed 17 on, the crash at 5 µs is one too many.
-        let plan = |seed| Plan { seed, faults: (0..10).map(crash).collect() };
-        let test = |plan: &Plan| {
-            let fails = plan.faults.contains(&crash(5)) && plan.seed >= 17;
-            if fails { Err(format!("seed {} crashed", plan.seed)) } else { Ok(()) }
+        let folder = tempfile::tempdir().unwrap();
+        let (report, _) = explore(0..100, 1, test);
+        assert!((10..90).contains(&report.failed), "{report}");
+        let seed = report.failures[0].seed;
+        let explained = explain(seed, &test, "sh test $plan", folder.path().join("failure"));
+        let text = explained.to_string();
+        assert!(explained.replays && explained.faults > 2, "{text}");
+        assert_eq!((explained.shrunk.plan.faults.len(), explained.shrunk.why.as_str()), (2, "2 crashes"));
+        let folder = explained.folder.unwrap();
+        let plan = read(&folder.join("plan.toml")).unwrap();
+        assert_eq!(plan, explained.shrunk.plan);
+        assert_eq!(run(&test, &mut World::replay(&plan)), Err("2 crashes".into()));
+        assert!(read(&folder.join("plan.full.toml")).unwrap().faults.len() == explained.faults);
+        assert!(fs::read_to_string(folder.join("repro.sh")).unwrap().ends_with("    sh test \"$plan\"\n"));
+        assert!(folder.join("report.html").exists() && folder.join("world.pcapng").exists());
+        assert!(text.contains(&format!("shrunk from {} faults to 2 in ", explained.faults)), "{text}");
+        assert!(text.contains("kind = \"crash\"") && text.ends_with("repro.sh"), "{text}");
+    }
+
+    #[test]
+    fn a_sweep_that_never_saw_what_it_looks_for_fails() {
+        let test = |seen: u64| {
+            move |world: &mut World| {
+                world.sometimes("seed 3", world.seed() == 3);
+                world.sometimes("a large seed", world.seed() >= seen);
+                Ok::<(), String>(())
+            }
         };
-        check(0..17, plan, test);
-        let panic = catch_unwind(|| check(0..100, plan, test)).unwrap_err();
-        let text = message(panic.as_ref());
-        assert!(text.contains("17 seeds passed, 83 failed\nseed 17: "), "{text}");
-        assert!(text.contains("seed 21: seed 21 crashed\nand 78 more\n"), "{text}");
-        assert!(text.contains("seed 17, shrunk from 10 faults to 1 in "), "{text}");
-        assert!(text.contains("at_us = 5"), "{text}");
-        let path = text.split("TIDEMILL_PLAN=").nth(1).and_then(|rest| rest.split(' ').next()).expect("how to replay");
-        let path = Path::new(path);
-        assert_eq!(replay(path, &test), Err("seed 17 crashed".into()));
-        assert_eq!(replay(path, &|_: &Plan| Ok::<(), String>(())), Ok(()));
-        fs::remove_file(path).unwrap();
-        assert!(replay(path, &test).unwrap_err().contains("No such file"));
+        check(0..10, test(9));
+        let panic = catch_unwind(|| check(0..10, test(10))).unwrap_err();
+        assert_eq!(message(panic.as_ref()), "panicked: 10 seeds passed, 0 failed, but none of them saw a large seed");
+        let (_, marks) = explore(0..10, 2, test(8));
+        assert_eq!(marks, Marks::from([("a large seed", 2), ("seed 3", 1)]));
     }
 
     #[test]
@@ -359,20 +509,26 @@ mod tests {
         assert!(report.to_string().starts_with("2 seeds passed, 1 failed\nseed 1: panicked: "));
     }
 
+    struct Idle;
+
+    impl Node for Idle {
+        fn turn(&mut self, _: Instant, _: &mut Nic) -> Option<Instant> {
+            None
+        }
+    }
+
+    fn idle(world: &mut World, name: &str, last: u16) -> crate::world::HostId {
+        let [high, low] = last.to_be_bytes();
+        world.node(name, [10, 0, high, low].into(), |_| Box::new(Idle)).unwrap()
+    }
+
     /// A world in which one host is booted, and others later, at odd times.
     fn booted(others: u64, at: impl Fn(u64) -> u64, record: Range<u64>) -> World {
-        struct Idle;
-        impl Node for Idle {
-            fn turn(&mut self, _: Instant, _: &mut Nic) -> Option<Instant> {
-                None
-            }
-        }
         let mut world = World::new(1);
         world.trace_mut().record(record);
         for n in 0..others {
             world.run_until(Instant::from_ticks(at(n))).unwrap();
-            let address = [10, 0, (n >> 8) as u8, n as u8].into();
-            world.node(&format!("host {n}"), address, |_| Box::new(Idle)).unwrap();
+            idle(&mut world, &format!("host {n}"), n as u16);
         }
         while world.step().unwrap().is_some() {}
         world

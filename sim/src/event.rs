@@ -19,10 +19,10 @@ pub(crate) enum What {
     Boot { host: u32 },
     /// A fault begins.
     Fault { index: u32 },
-    /// A link that went down comes back.
-    LinkUp { link: u32 },
-    /// A host that stood still goes on.
-    Resume { host: u32 },
+    /// A fault ends.
+    Over { index: u32 },
+    /// A slow host has finished its turn.
+    Free { host: u32 },
 }
 
 /// Events ordered by (time, order of entry). O(log n) in and out.

@@ -74,6 +74,11 @@ impl Nic {
         self.inbox.push_back(frame);
     }
 
+    /// It takes no more to be sent.
+    pub(crate) fn is_full(&self) -> bool {
+        self.outbox.len() >= OUTBOX_MAX
+    }
+
     pub(crate) fn take_sent(&mut self) -> Option<Vec<u8>> {
         self.outbox.pop_front()
     }

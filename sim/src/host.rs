@@ -166,7 +166,7 @@ impl World {
     /// be called after each step. After a crash of the host the program finds a new stack, where its sockets are
     /// unknown. A host that is off, or not open with `N` sockets, never has anything to do.
     pub fn lend<const N: usize>(&mut self, host: HostId, program: &mut impl Program<Tcp<N>>) -> bool {
-        let now = self.now();
+        let Ok(now) = self.host_now(host) else { return false };
         if !self.get::<Open<N>>(host).is_some_and(|open| open.waiting) {
             return false;
         }

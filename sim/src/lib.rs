@@ -40,6 +40,7 @@
 //! [`World`]: world::World
 
 pub mod check;
+mod clock;
 mod event;
 pub mod fault;
 pub mod frame;

@@ -13,8 +13,12 @@
 //! # let _ = dsl;
 //! ```
 
+use std::collections::BTreeMap;
+
 use tidemill_core::random::{below, draw};
 use tidemill_core::time::{Duration, Instant};
+
+use crate::fault::{FrameFault, OfFrame};
 
 /// Parts in a whole: rates are given in parts per million.
 const MILLION: u64 = 1_000_000;
@@ -160,6 +164,8 @@ pub enum Verdict {
 pub struct Passage {
     /// When.
     pub at: Instant,
+    /// How much later than it should, so that others may have overtaken it.
+    pub late: Option<Duration>,
     /// When it arrives once more.
     pub again: Option<Instant>,
     /// What happened to it on the way.
@@ -188,10 +194,37 @@ impl Damage {
     }
 }
 
+impl Verdict {
+    /// What happened to the frame by chance; a full queue, or a link that is down, is not.
+    pub(crate) fn faults(self) -> impl Iterator<Item = FrameFault> {
+        let passage = if let Self::Arrives(passage) = self { Some(passage) } else { None };
+        let lost = (self == Self::Lost).then_some(FrameFault::Drop);
+        let damage = passage.and_then(|passage| passage.damage).map(FrameFault::Damage);
+        let late = passage.and_then(|passage| passage.late).map(FrameFault::Delay);
+        let again = passage.and_then(|Passage { at, again, .. }| Some(FrameFault::Duplicate(again? - at)));
+        [lost, damage, late, again].into_iter().flatten()
+    }
+}
+
+/// Who decides what happens to a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Chance {
+    /// The seed; and faults that were scheduled.
+    Seed(u64),
+    /// Faults that were scheduled alone; the seed gives the jitter.
+    Listed(u64),
+    /// Nothing happens to any frame; the seed gives the jitter.
+    Healed(u64),
+}
+
 /// One direction of a link: its parameters, and the state of its pipeline.
 #[derive(Debug)]
 pub(crate) struct Pipe {
     params: Link,
+    /// What is to happen to frames, by their number.
+    listed: BTreeMap<u64, Vec<FrameFault>>,
+    /// Rates it is squeezed to; the lowest counts.
+    squeezes: Vec<u64>,
     /// Key of this direction's draws; the same whatever other links exist.
     key: u64,
     /// Frames offered so far: the number of the next one.
@@ -212,6 +245,8 @@ impl Pipe {
     pub(crate) fn new(params: Link, key: u64) -> Self {
         Self {
             params,
+            listed: BTreeMap::new(),
+            squeezes: Vec::new(),
             key,
             offered: 0,
             in_flight: 0,
@@ -239,10 +274,31 @@ impl Pipe {
         self.in_flight -= 1;
     }
 
+    /// Lets something happen to the frame with this number, if it is still to come.
+    pub(crate) fn list(&mut self, (frame, fault): OfFrame) {
+        self.listed.entry(frame).or_default().push(fault);
+    }
+
+    /// Begins, or ends, a time in which its rate is at most this one.
+    pub(crate) fn squeeze(&mut self, rate_bps: u64, begins: bool) {
+        if begins {
+            self.squeezes.push(rate_bps.max(1));
+        } else if let Some(index) = self.squeezes.iter().position(|&rate| rate == rate_bps.max(1)) {
+            self.squeezes.swap_remove(index);
+        }
+        self.idle_rest = 0;
+    }
+
+    /// The number of the next frame.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.offered
+    }
+
     /// Sends a frame of `len` bytes into the link at `now`.
-    pub(crate) fn offer(&mut self, seed: u64, now: Instant, len: usize) -> Verdict {
+    pub(crate) fn offer(&mut self, chance: Chance, now: Instant, len: usize) -> Verdict {
         let number = self.offered;
         self.offered += 1;
+        let listed = self.listed.remove(&number).unwrap_or_default();
         if self.outages > 0 {
             return Verdict::Down;
         }
@@ -253,40 +309,55 @@ impl Pipe {
             return Verdict::QueueFull;
         }
         let Some(sent) = self.transmit(now.as_ticks(), len as u64) else { return Verdict::QueueFull };
-        let params = self.params;
-        let key = self.key;
+        let (Chance::Seed(seed) | Chance::Listed(seed) | Chance::Healed(seed)) = chance;
+        let fate = match chance {
+            Chance::Seed(seed) => self.drawn(seed, now, number, len).with(&listed),
+            Chance::Listed(_) => Fate::default().with(&listed),
+            Chance::Healed(_) => Fate::default(),
+        };
+        if fate.lost {
+            return Verdict::Lost;
+        }
+        let jitter = up_to(draw(seed, &[DRAW_JITTER, self.key, number, 1]), self.params.jitter);
+        let delay = self.params.latency.as_ticks().saturating_add(jitter).max(1);
+        let mut at = Instant::from_ticks(sent.saturating_add(delay)).max(self.last_arrival);
+        match fate.late {
+            Some(late) => at = later(at, late.as_ticks()),
+            None => self.last_arrival = at,
+        }
+        let again = fate.again.map(|after| later(at, after.as_ticks()));
+        self.in_flight += 1 + u32::from(again.is_some());
+        Verdict::Arrives(Passage { at, late: fate.late, again, damage: fate.damage })
+    }
+
+    /// What the seed does to the frame with this number.
+    fn drawn(&mut self, seed: u64, now: Instant, number: u64, len: usize) -> Fate {
+        let (params, key) = (self.params, self.key);
         let bits = |what, n| draw(seed, &[what, key, number, n]);
         let happens = |what, ppm| ppm > 0 && below(bits(what, 0), MILLION) < u64::from(ppm);
-        let up_to = |what, most: Duration| match most.as_ticks() {
-            0 => 0,
-            most => below(bits(what, 1), most.saturating_add(1)),
-        };
         if happens(DRAW_BURST, params.burst_ppm) {
-            self.burst_until = self.burst_until.max(later(now, 1 + up_to(DRAW_BURST, params.burst_max)));
+            self.burst_until = self.burst_until.max(later(now, 1 + up_to(bits(DRAW_BURST, 1), params.burst_max)));
         }
         if now < self.burst_until || happens(DRAW_LOSS, params.loss_ppm) {
-            return Verdict::Lost;
+            return Fate { lost: true, ..Fate::default() };
         }
         let damage =
             (len > 0 && happens(DRAW_DAMAGE, params.damage_ppm)).then(|| match below(bits(DRAW_DAMAGE, 1), 4) {
                 0 => Damage::Cut(below(bits(DRAW_DAMAGE, 2), len as u64) as usize),
                 _ => Damage::Bit(below(bits(DRAW_DAMAGE, 2), 8 * len as u64) as usize),
             });
-        let delay = params.latency.as_ticks().saturating_add(up_to(DRAW_JITTER, params.jitter)).max(1);
-        let mut at = Instant::from_ticks(sent.saturating_add(delay)).max(self.last_arrival);
-        if happens(DRAW_REORDER, params.reorder_ppm) {
-            at = later(at, 1 + up_to(DRAW_REORDER, ASTRAY_MAX));
-        } else {
-            self.last_arrival = at;
-        }
-        let again = happens(DRAW_DUPLICATE, params.duplicate_ppm).then(|| later(at, up_to(DRAW_DUPLICATE, ASTRAY_MAX)));
-        self.in_flight += 1 + u32::from(again.is_some());
-        Verdict::Arrives(Passage { at, again, damage })
+        let astray = |what, ppm, least| {
+            happens(what, ppm).then(|| Duration::from_ticks(least + up_to(bits(what, 1), ASTRAY_MAX)))
+        };
+        let late = astray(DRAW_REORDER, params.reorder_ppm, 1);
+        let again = astray(DRAW_DUPLICATE, params.duplicate_ppm, 0);
+        Fate { lost: false, damage, late, again }
     }
 
     /// When the last bit of the frame has been sent; `None` when the queue has no room for it.
     fn transmit(&mut self, now: u64, len: u64) -> Option<u64> {
-        let Some(rate) = self.params.rate_bps else { return Some(now) };
+        let squeezed = self.squeezes.iter().copied().min();
+        let Some(rate) = self.params.rate_bps.into_iter().chain(squeezed).min() else { return Some(now) };
         if self.idle_at < now {
             (self.idle_at, self.idle_rest) = (now, 0);
         }
@@ -303,6 +374,37 @@ impl Pipe {
     }
 }
 
+/// What happens to one frame.
+#[derive(Clone, Copy, Default)]
+struct Fate {
+    lost: bool,
+    damage: Option<Damage>,
+    late: Option<Duration>,
+    again: Option<Duration>,
+}
+
+impl Fate {
+    fn with(mut self, faults: &[FrameFault]) -> Self {
+        for &fault in faults {
+            match fault {
+                FrameFault::Drop => self.lost = true,
+                FrameFault::Damage(damage) => self.damage = Some(damage),
+                FrameFault::Delay(by) => self.late = Some(by),
+                FrameFault::Duplicate(after) => self.again = Some(after),
+            }
+        }
+        self
+    }
+}
+
+/// Up to this much, in ticks, evenly distributed.
+fn up_to(bits: u64, most: Duration) -> u64 {
+    match most.as_ticks() {
+        0 => 0,
+        most => below(bits, most.saturating_add(1)),
+    }
+}
+
 fn later(at: Instant, ticks: u64) -> Instant {
     Instant::from_ticks(at.as_ticks().saturating_add(ticks))
 }
@@ -312,7 +414,7 @@ mod tests {
     use super::*;
 
     fn whole(at: Instant) -> Verdict {
-        Verdict::Arrives(Passage { at, again: None, damage: None })
+        Verdict::Arrives(Passage { at, late: None, again: None, damage: None })
     }
 
     fn at(ticks: u64) -> Instant {
@@ -320,14 +422,14 @@ mod tests {
     }
 
     fn arrivals(pipe: &mut Pipe, seed: u64, frames: impl Iterator<Item = (u64, usize)>) -> Vec<Verdict> {
-        frames.map(|(now, len)| pipe.offer(seed, at(now), len)).collect()
+        frames.map(|(now, len)| pipe.offer(Chance::Seed(seed), at(now), len)).collect()
     }
 
     #[test]
     fn latency_alone_is_added_to_the_time_of_sending() {
         let mut pipe = Pipe::new(Link::new().latency(Duration::from_millis(20)), 1);
-        assert_eq!(pipe.offer(7, at(5), 1500), whole(at(20_005)));
-        assert_eq!(pipe.offer(7, at(5), 1500), whole(at(20_005)));
+        assert_eq!(pipe.offer(Chance::Seed(7), at(5), 1500), whole(at(20_005)));
+        assert_eq!(pipe.offer(Chance::Seed(7), at(5), 1500), whole(at(20_005)));
     }
 
     #[test]
@@ -338,7 +440,7 @@ mod tests {
             let mut pipe = Pipe::new(link, 1);
             let mut last = Verdict::Lost;
             for _ in 0..10_000 {
-                last = pipe.offer(7, at(0), 1_499);
+                last = pipe.offer(Chance::Seed(7), at(0), 1_499);
             }
             let exact = (10_000_u64 * 1_499 * 8 * MILLION).div_ceil(rate);
             assert_eq!(last, whole(at(exact + 1)), "at {rate} bit/s");
@@ -351,7 +453,7 @@ mod tests {
         let mut pipe = Pipe::new(link, 1);
         for n in 0..100 {
             // 1000 bytes take 1000 µs.
-            assert_eq!(pipe.offer(7, at(n * 1000), 1000), whole(at(n * 1000 + 1010)));
+            assert_eq!(pipe.offer(Chance::Seed(7), at(n * 1000), 1000), whole(at(n * 1000 + 1010)));
         }
     }
 
@@ -368,8 +470,8 @@ mod tests {
     #[test]
     fn a_frame_longer_than_the_whole_queue_passes_when_nothing_waits() {
         let mut pipe = Pipe::new(Link::new().rate_bps(8_000_000).queue_bytes(100), 1);
-        assert!(matches!(pipe.offer(7, at(0), 1000), Verdict::Arrives(_)));
-        assert_eq!(pipe.offer(7, at(0), 1), Verdict::QueueFull);
+        assert!(matches!(pipe.offer(Chance::Seed(7), at(0), 1000), Verdict::Arrives(_)));
+        assert_eq!(pipe.offer(Chance::Seed(7), at(0), 1), Verdict::QueueFull);
     }
 
     #[test]
@@ -379,7 +481,7 @@ mod tests {
         let mut delays = Vec::new();
         let mut last = at(0);
         for n in 0..10_000_u64 {
-            let Verdict::Arrives(Passage { at: arrival, .. }) = pipe.offer(7, at(n * 10_000), 100) else {
+            let Verdict::Arrives(Passage { at: arrival, .. }) = pipe.offer(Chance::Seed(7), at(n * 10_000), 100) else {
                 panic!("nothing is lost here")
             };
             assert!(arrival >= last);
@@ -393,7 +495,7 @@ mod tests {
         let mut pipe = Pipe::new(link, 3);
         let mut last = at(0);
         for n in 0..1_000 {
-            let Verdict::Arrives(Passage { at: arrival, .. }) = pipe.offer(7, at(n), 100) else {
+            let Verdict::Arrives(Passage { at: arrival, .. }) = pipe.offer(Chance::Seed(7), at(n), 100) else {
                 panic!("nothing is lost here")
             };
             assert!(arrival >= last, "frame {n} overtook");
@@ -408,7 +510,7 @@ mod tests {
             let mut pipe = Pipe::new(Link::new().loss_ppm(ppm), 3);
             let mut lost = 0;
             for n in 0..100_000 {
-                match pipe.offer(7, at(n), 100) {
+                match pipe.offer(Chance::Seed(7), at(n), 100) {
                     Verdict::Lost => lost += 1,
                     _ => pipe.arrived(),
                 }
@@ -421,12 +523,12 @@ mod tests {
     fn the_fate_of_a_frame_depends_on_its_number_alone() {
         let fates = |lens: [usize; 2]| -> Vec<bool> {
             let mut pipe = Pipe::new(Link::new().loss_ppm(300_000), 3);
-            (0..100).map(|n| pipe.offer(7, at(n as u64), lens[n % 2]) == Verdict::Lost).collect()
+            (0..100).map(|n| pipe.offer(Chance::Seed(7), at(n as u64), lens[n % 2]) == Verdict::Lost).collect()
         };
         assert_eq!(fates([100, 200]), fates([1500, 40]));
         let other = |seed, key| -> Vec<bool> {
             let mut pipe = Pipe::new(Link::new().loss_ppm(300_000), key);
-            (0..100).map(|n| pipe.offer(seed, at(n), 100) == Verdict::Lost).collect()
+            (0..100).map(|n| pipe.offer(Chance::Seed(seed), at(n), 100) == Verdict::Lost).collect()
         };
         assert_ne!(other(7, 3), other(8, 3));
         assert_ne!(other(7, 3), other(7, 4));
@@ -438,20 +540,20 @@ mod tests {
         pipe.set_down(true);
         pipe.set_down(true);
         pipe.set_down(false);
-        assert_eq!(pipe.offer(7, at(0), 1), Verdict::Down);
+        assert_eq!(pipe.offer(Chance::Seed(7), at(0), 1), Verdict::Down);
         pipe.set_down(false);
-        assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+        assert!(matches!(pipe.offer(Chance::Seed(7), at(0), 1), Verdict::Arrives(_)));
     }
 
     #[test]
     fn a_link_without_a_rate_holds_a_bounded_number_of_frames() {
         let mut pipe = Pipe::new(Link::new(), 1);
         for _ in 0..IN_FLIGHT_MAX {
-            assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+            assert!(matches!(pipe.offer(Chance::Seed(7), at(0), 1), Verdict::Arrives(_)));
         }
-        assert_eq!(pipe.offer(7, at(0), 1), Verdict::QueueFull);
+        assert_eq!(pipe.offer(Chance::Seed(7), at(0), 1), Verdict::QueueFull);
         pipe.arrived();
-        assert!(matches!(pipe.offer(7, at(0), 1), Verdict::Arrives(_)));
+        assert!(matches!(pipe.offer(Chance::Seed(7), at(0), 1), Verdict::Arrives(_)));
     }
 
     /// What becomes of so many frames of 1,000 bytes, one every 100 ms.
@@ -459,7 +561,7 @@ mod tests {
         let mut pipe = Pipe::new(link, 3);
         (0..frames)
             .map(|n| {
-                let verdict = pipe.offer(7, at(n * 100_000), 1_000);
+                let verdict = pipe.offer(Chance::Seed(7), at(n * 100_000), 1_000);
                 if let Verdict::Arrives(Passage { again, .. }) = verdict {
                     (0..=u32::from(again.is_some())).for_each(|_| pipe.arrived());
                 }
@@ -474,7 +576,7 @@ mod tests {
         let link = Link::new().damage_ppm(20_000).reorder_ppm(30_000).duplicate_ppm(10_000);
         let (mut damaged, mut cut, mut late, mut twice) = (0, 0, 0, 0);
         for (verdict, n) in fates(link, 100_000).into_iter().zip(0..) {
-            let Verdict::Arrives(Passage { at: arrival, again, damage }) = verdict else { panic!("{verdict:?}") };
+            let Verdict::Arrives(Passage { at: arrival, again, damage, .. }) = verdict else { panic!("{verdict:?}") };
             let due = at(n * 100_000 + 1_000);
             damaged += u32::from(damage.is_some());
             if let Some(Damage::Cut(len)) = damage {
@@ -496,7 +598,7 @@ mod tests {
     fn a_frame_that_is_reordered_is_overtaken_and_holds_up_no_other() {
         let mut pipe = Pipe::new(Link::new().reorder_ppm(100_000), 3);
         let arrivals: Vec<Instant> = (0..1_000)
-            .map(|n| match pipe.offer(7, at(n * 100), 100) {
+            .map(|n| match pipe.offer(Chance::Seed(7), at(n * 100), 100) {
                 Verdict::Arrives(passage) => passage.at,
                 verdict => panic!("{verdict:?}"),
             })
@@ -517,16 +619,16 @@ mod tests {
         assert!((18..=23).contains(&mean), "{mean}");
 
         let mut pipe = Pipe::new(Link::new().bursts(1_000_000, Duration::from_millis(5)), 3);
-        assert_eq!(pipe.offer(7, at(0), 100), Verdict::Lost);
+        assert_eq!(pipe.offer(Chance::Seed(7), at(0), 100), Verdict::Lost);
         pipe.set_params(Link::new());
-        assert_eq!(pipe.offer(7, at(5_002), 100), whole(at(6_002)));
+        assert_eq!(pipe.offer(Chance::Seed(7), at(5_002), 100), whole(at(6_002)));
     }
 
     #[test]
     fn what_is_longer_than_the_link_takes_vanishes() {
         let mut pipe = Pipe::new(Link::new().mtu(576), 1);
-        assert_eq!(pipe.offer(7, at(0), 577), Verdict::TooLong);
-        assert_eq!(pipe.offer(7, at(0), 576), whole(at(1_000)));
+        assert_eq!(pipe.offer(Chance::Seed(7), at(0), 577), Verdict::TooLong);
+        assert_eq!(pipe.offer(Chance::Seed(7), at(0), 576), whole(at(1_000)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A plan: the seed and the faults of one run, as data that can be written down, edited, replayed and shrunk.
 //!
-//! A world does the same again from the same plan, because nothing else decides anything in it. Replayed faults may be
-//! fewer than the seed once drew: each draw is keyed, so striking one leaves the fate of every frame as it was.
+//! [`World::replay`](crate::world::World::replay) lets happen what a plan lists, and nothing else: where the seed drew
+//! the loss of a frame, the plan names that frame. So a plan can be edited until only what matters is left. Delays
+//! within a link's jitter are no faults, and stay the seed's.
 //!
 //! ```
 //! use tidemill_core::time::{Duration, EPOCH};
@@ -30,13 +31,10 @@ use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tidemill_core::time::{Duration, Instant};
-
 use crate::fault::Fault;
-use crate::world::HostId;
 
 /// What decides a run. As text it is TOML: `seed`, and a `[[fault]]` for each fault with its `kind`, the numbers of the
-/// hosts (in the order in which they were made), and times in microseconds.
+/// hosts (in the order in which they were made), and times in microseconds. See [`Fault`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
     /// Of all that is drawn.
@@ -62,7 +60,7 @@ impl fmt::Display for PlanError {
 struct File {
     seed: Seed,
     #[serde(default, rename = "fault")]
-    faults: Vec<Line>,
+    faults: Vec<Fault>,
 }
 
 /// TOML's integers end at 2^63: beyond, a seed is written as text.
@@ -73,83 +71,40 @@ enum Seed {
     Text(String),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-enum Line {
-    Crash {
-        host: u32,
-        at_us: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        off_for_us: Option<u64>,
-    },
-    Outage {
-        link: [u32; 2],
-        at_us: u64,
-        lasts_us: u64,
-    },
-    Silence {
-        link: [u32; 2],
-        at_us: u64,
-        lasts_us: u64,
-    },
-    Pause {
-        host: u32,
-        at_us: u64,
-        lasts_us: u64,
-    },
-    Reset {
-        link: [u32; 2],
-        at_us: u64,
-    },
+/// Times as numbers of µs.
+macro_rules! as_ticks {
+    ($name:ident, $type:ty) => {
+        pub(crate) mod $name {
+            use serde::{Deserialize, Deserializer, Serializer};
+
+            pub(crate) fn serialize<S: Serializer>(value: &$type, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_u64(value.as_ticks())
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
+                u64::deserialize(from).map(<$type>::from_ticks)
+            }
+        }
+    };
 }
 
-impl From<Fault> for Line {
-    fn from(fault: Fault) -> Self {
-        let ends = |(from, to): (HostId, HostId)| [from.index(), to.index()];
-        match fault {
-            Fault::Crash { host, at, off_for } => Self::Crash {
-                host: host.index(),
-                at_us: at.as_ticks(),
-                off_for_us: off_for.map(|span| span.as_ticks()),
-            },
-            Fault::Outage { link, at, lasts } => {
-                Self::Outage { link: ends(link), at_us: at.as_ticks(), lasts_us: lasts.as_ticks() }
-            }
-            Fault::Silence { link, at, lasts } => {
-                Self::Silence { link: ends(link), at_us: at.as_ticks(), lasts_us: lasts.as_ticks() }
-            }
-            Fault::Pause { host, at, lasts } => {
-                Self::Pause { host: host.index(), at_us: at.as_ticks(), lasts_us: lasts.as_ticks() }
-            }
-            Fault::Reset { link, at } => Self::Reset { link: ends(link), at_us: at.as_ticks() },
+as_ticks!(instant, tidemill_core::time::Instant);
+as_ticks!(duration, tidemill_core::time::Duration);
+
+/// A time in µs that need not be there.
+pub(crate) mod duration_or_none {
+    use serde::{Deserializer, Serializer};
+    use tidemill_core::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(span) => super::duration::serialize(span, to),
+            None => to.serialize_none(),
         }
     }
-}
 
-impl From<Line> for Fault {
-    fn from(line: Line) -> Self {
-        let ends = |[from, to]: [u32; 2]| (HostId::new(from), HostId::new(to));
-        match line {
-            Line::Crash { host, at_us, off_for_us } => Self::Crash {
-                host: HostId::new(host),
-                at: Instant::from_ticks(at_us),
-                off_for: off_for_us.map(Duration::from_ticks),
-            },
-            Line::Outage { link, at_us, lasts_us } => {
-                Self::Outage { link: ends(link), at: Instant::from_ticks(at_us), lasts: Duration::from_ticks(lasts_us) }
-            }
-            Line::Silence { link, at_us, lasts_us } => Self::Silence {
-                link: ends(link),
-                at: Instant::from_ticks(at_us),
-                lasts: Duration::from_ticks(lasts_us),
-            },
-            Line::Pause { host, at_us, lasts_us } => Self::Pause {
-                host: HostId::new(host),
-                at: Instant::from_ticks(at_us),
-                lasts: Duration::from_ticks(lasts_us),
-            },
-            Line::Reset { link, at_us } => Self::Reset { link: ends(link), at: Instant::from_ticks(at_us) },
-        }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        super::duration::deserialize(from).map(Some)
     }
 }
 
@@ -166,14 +121,14 @@ impl FromStr for Plan {
                 text.parse().map_err(|_| PlanError(format!("seed {text:?} is no number below 2^64")))?
             }
         };
-        Ok(Self { seed, faults: file.faults.into_iter().map(Fault::from).collect() })
+        Ok(Self { seed, faults: file.faults })
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seed = i64::try_from(self.seed).map_or_else(|_| Seed::Text(self.seed.to_string()), Seed::Number);
-        let file = File { seed, faults: self.faults.iter().copied().map(Line::from).collect() };
+        let file = File { seed, faults: self.faults.clone() };
         // A time beyond 2^63 µs has no place in TOML.
         f.write_str(&toml::to_string(&file).map_err(|_| fmt::Error)?)
     }
@@ -183,6 +138,8 @@ impl fmt::Display for Plan {
 mod tests {
     use super::*;
     use crate::fault::{Menu, draw};
+    use crate::world::HostId;
+    use tidemill_core::time::{Duration, Instant};
 
     #[test]
     fn every_plan_that_is_drawn_survives_being_written_down() {
@@ -192,6 +149,17 @@ mod tests {
             let plan = Plan { seed, faults: draw(seed, &menu) };
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }
+        let link = (a, b);
+        let span = Duration::from_ticks(9);
+        let faults = vec![
+            Fault::Drop { link, frame: 1 },
+            Fault::Flip { link, frame: 2, bit: 77 },
+            Fault::Cut { link, frame: 3, len: 5 },
+            Fault::Delay { link, frame: 4, by: span },
+            Fault::Duplicate { link, frame: 5, after: span },
+        ];
+        let plan = Plan { seed: 1, faults };
+        assert_eq!(plan.to_string().parse(), Ok(plan));
         let forever = Fault::Crash { host: b, at: Instant::from_ticks(1), off_for: None };
         let plan = Plan { seed: 1, faults: vec![forever] };
         assert_eq!(plan.to_string().parse(), Ok(plan));

@@ -1,7 +1,7 @@
 //! Shrinking: from a plan that fails to one that fails in the same way with fewer and smaller faults.
 //!
-//! First faults are struck, in halves, quarters and so on down to single ones (Zeller and Hildebrandt's delta debugging),
-//! then what is left is made shorter. A step counts only if the *same* thing fails, numbers in its words aside: else one
+//! First whole kinds of faults are struck, then halves, quarters and so on down to single ones (Zeller and Hildebrandt's
+//! delta debugging), then what is left is made shorter. A step counts only if the *same* thing fails, numbers in its words aside: else one
 //! would shrink towards another failure.
 //!
 //! ```
@@ -24,6 +24,7 @@
 //! ```
 
 use core::fmt::Display;
+use core::mem::discriminant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tidemill_core::time::Duration;
@@ -49,6 +50,7 @@ pub struct Shrunk {
 /// Shrinks a plan that failed with `why`; at most [`RUNS_MAX`] runs. A panic of `test` is a failure.
 pub fn shrink<E: Display>(plan: Plan, why: String, test: impl Fn(&Plan) -> Result<(), E>) -> Shrunk {
     let mut search = Search { best: Shrunk { plan, why, runs: 0 }, test };
+    search.strike_kinds();
     search.strike();
     search.shorten();
     search.best
@@ -73,6 +75,20 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
             self.best = Shrunk { plan, why, ..self.best };
         }
         same
+    }
+
+    fn strike_kinds(&mut self) {
+        let mut kinds = Vec::new();
+        for kind in self.best.plan.faults.iter().map(discriminant) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        for kind in kinds {
+            let mut faults = self.best.plan.faults.clone();
+            faults.retain(|fault| discriminant(fault) != kind);
+            self.accept(faults);
+        }
     }
 
     fn strike(&mut self) {
@@ -100,13 +116,7 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
         for index in 0..self.best.plan.faults.len() {
             loop {
                 let mut faults = self.best.plan.faults.clone();
-                let halved = match &mut faults[index] {
-                    Fault::Crash { off_for: Some(span), .. }
-                    | Fault::Outage { lasts: span, .. }
-                    | Fault::Silence { lasts: span, .. }
-                    | Fault::Pause { lasts: span, .. } => halve(span),
-                    Fault::Crash { off_for: None, .. } | Fault::Reset { .. } => false,
-                };
+                let halved = faults[index].span_mut().is_some_and(halve);
                 if !halved || !self.accept(faults) {
                     break;
                 }
@@ -123,7 +133,7 @@ fn halve(span: &mut Duration) -> bool {
 }
 
 /// What a run of the plan says, if it fails or panics.
-pub(crate) fn run<E: Display>(test: &impl Fn(&Plan) -> Result<(), E>, plan: &Plan) -> Result<(), String> {
+fn run<E: Display>(test: &impl Fn(&Plan) -> Result<(), E>, plan: &Plan) -> Result<(), String> {
     match catch_unwind(AssertUnwindSafe(|| test(plan))) {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(panic) => Err(message(panic.as_ref())),
@@ -150,7 +160,7 @@ mod tests {
     }
 
     fn times(plan: &Plan) -> Vec<u64> {
-        plan.faults.iter().map(|fault| fault.at().as_ticks()).collect()
+        plan.faults.iter().map(|fault| fault.at().expect("a crash has a time").as_ticks()).collect()
     }
 
     #[test]

@@ -105,10 +105,26 @@ pub enum Kind {
     Paused = 18,
     /// A host goes on.
     Resumed = 19,
+    /// A host's clock jumps, or runs otherwise.
+    ClockSet = 20,
+    /// A host's turns take time.
+    Slowed = 21,
+    /// They no longer do.
+    Quickened = 22,
+    /// A host's card sends nothing.
+    Stalled = 23,
+    /// It sends again.
+    Unstalled = 24,
+    /// One direction of a link has a lower rate.
+    Squeezed = 25,
+    /// It no longer has.
+    Unsqueezed = 26,
+    /// Nothing goes wrong any more.
+    Healed = 27,
 }
 
 /// One more than the highest number of a [`Kind`].
-const KINDS: usize = 20;
+const KINDS: usize = 28;
 
 impl Kind {
     pub(crate) const fn words(self) -> &'static str {
@@ -129,6 +145,14 @@ impl Kind {
             Self::Duplicated => "frame duplicated",
             Self::Paused => "pause",
             Self::Resumed => "go on",
+            Self::ClockSet => "clock changed",
+            Self::Slowed => "slow",
+            Self::Quickened => "no longer slow",
+            Self::Stalled => "card stalled",
+            Self::Unstalled => "card sends again",
+            Self::Squeezed => "rate squeezed",
+            Self::Unsqueezed => "rate restored",
+            Self::Healed => "all is well from here on",
             Self::LinkDown => "link down",
             Self::LinkUp => "link up",
             Self::Reset => "connection cut",

@@ -44,16 +44,18 @@
 use core::any::Any;
 use core::fmt;
 use core::net::IpAddr;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smoltcp::phy::Medium;
 use tidemill_core::random::draw;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
+use crate::clock::Clock;
 use crate::event::{Queue, What};
-use crate::fault::Fault;
+use crate::fault::{self, Fault, Menu};
 use crate::frame::{Nic, Slab};
-use crate::link::{Link, Passage, Pipe, Verdict};
+use crate::link::{Chance, Link, Passage, Pipe, Verdict};
+use crate::plan::Plan;
 use crate::reset::{cut, destination};
 use crate::trace::{Event, Frame, Kind, Trace};
 
@@ -61,7 +63,8 @@ use crate::trace::{Event, Frame, Kind, Trace};
 pub const TURNS_PER_INSTANT_MAX: u32 = 1000;
 
 /// Names a host of one world, in the order in which they were added.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct HostId(u32);
 
 impl HostId {
@@ -111,6 +114,8 @@ pub enum Error {
     NoLink(HostId, HostId),
     /// A link from a host to itself: a stack does that without one.
     SelfLink(HostId),
+    /// There are hosts already.
+    NotEmpty,
 }
 
 impl fmt::Display for Error {
@@ -125,6 +130,7 @@ impl fmt::Display for Error {
             Self::UnknownHost(host) => write!(f, "{host} is no host of this world"),
             Self::NoLink(from, to) => write!(f, "no link leads from {from} to {to}"),
             Self::SelfLink(host) => write!(f, "a link from {host} to itself"),
+            Self::NotEmpty => f.write_str("there are hosts already"),
         }
     }
 }
@@ -175,7 +181,8 @@ struct Host {
     node: Option<Box<dyn Node>>,
     nic: Nic,
     boots: u32,
-    /// When it wants to be turned.
+    clock: Clock,
+    /// When it wants to be turned, by its own clock.
     due: Option<Instant>,
     /// The one entry for it in the queue that counts; never later than `due`. Others are left over, and ignored.
     queued: Option<Instant>,
@@ -184,6 +191,11 @@ struct Host {
     pauses: u32,
     /// It was switched on meanwhile.
     boots_late: bool,
+    /// Times under way in which its card sends nothing.
+    stalls: u32,
+    /// How long its turns take, by each fault under way that makes it slow; the longest counts.
+    slow: Vec<Duration>,
+    busy_until: Instant,
     turned_at: Instant,
     turns: u32,
 }
@@ -208,12 +220,35 @@ pub struct World {
     directions: Vec<Direction>,
     by_ends: BTreeMap<(u32, u32), u32>,
     faults: Vec<Fault>,
+    /// Which of them have begun and not ended.
+    running: BTreeSet<u32>,
+    mode: Mode,
+    /// What a plan lists, until the first step.
+    listed: Vec<Fault>,
+    /// What the seed has drawn.
+    drawn: Vec<Fault>,
+    keeps_frame_faults: bool,
+    marks: BTreeMap<&'static str, bool>,
     queue: Queue,
     wire: Slab,
     free: Vec<Vec<u8>>,
     touched: Vec<u32>,
     trace: Trace,
 }
+
+/// What decides about frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// The seed, and faults that are scheduled.
+    Search,
+    /// Faults that are scheduled alone.
+    Replay,
+    /// Nothing goes wrong any more.
+    Healed,
+}
+
+/// Most faults of single frames that a plan keeps.
+const FRAME_FAULTS_MAX: usize = 100_000;
 
 /// What the draws of a boot are for, as the first word of their key.
 const DRAW_BOOT: u64 = 0x626F_6F74;
@@ -229,6 +264,23 @@ impl World {
         Self::with_medium(seed, Medium::Ethernet)
     }
 
+    /// An empty world at time 0 in which what the plan lists goes wrong, and nothing else is left to chance but jitter.
+    pub fn replay(plan: &Plan) -> Self {
+        Self { mode: Mode::Replay, listed: plan.faults.clone(), ..Self::new(plan.seed) }
+    }
+
+    /// Has hosts exchange Ethernet frames; for a world that has none yet.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`].
+    pub fn use_ethernet(&mut self) -> Result<(), Error> {
+        if !self.hosts.is_empty() {
+            return Err(Error::NotEmpty);
+        }
+        self.medium = Medium::Ethernet;
+        Ok(())
+    }
+
     fn with_medium(seed: u64, medium: Medium) -> Self {
         Self {
             seed,
@@ -241,6 +293,12 @@ impl World {
             directions: Vec::new(),
             by_ends: BTreeMap::new(),
             faults: Vec::new(),
+            running: BTreeSet::new(),
+            mode: Mode::Search,
+            listed: Vec::new(),
+            drawn: Vec::new(),
+            keeps_frame_faults: false,
+            marks: BTreeMap::new(),
             queue: Queue::default(),
             wire: Slab::default(),
             free: Vec::new(),
@@ -278,11 +336,15 @@ impl World {
             node: None,
             nic: Nic::new(self.medium),
             boots: 0,
+            clock: Clock::new(),
             due: None,
             queued: None,
             touched: false,
             pauses: 0,
             boots_late: false,
+            stalls: 0,
+            slow: Vec::new(),
+            busy_until: EPOCH,
             turned_at: EPOCH,
             turns: 0,
         });
@@ -319,24 +381,85 @@ impl World {
         Ok(())
     }
 
-    /// Lets a fault happen when its time comes; at once if that has passed.
+    /// Lets a fault happen when its time comes; at once if that has passed. What is to happen to a frame that was sent
+    /// already never does.
     ///
     /// # Errors
     /// [`Error::UnknownHost`], [`Error::NoLink`].
     pub fn schedule(&mut self, fault: Fault) -> Result<(), Error> {
-        match fault {
-            Fault::Crash { host, .. } | Fault::Pause { host, .. } => self.known(host)?,
-            Fault::Outage { link: (a, b), .. } => {
-                self.direction(a, b)?;
-                self.direction(b, a)?;
+        if let Some(host) = fault.host() {
+            self.known(host)?;
+        }
+        if let Some((from, to)) = fault.link() {
+            let link = self.direction(from, to)?;
+            if matches!(fault, Fault::Outage { .. }) {
+                self.direction(to, from)?;
             }
-            Fault::Silence { link: (from, to), .. } | Fault::Reset { link: (from, to), .. } => {
-                self.direction(from, to)?;
+            if let Some(of_frame) = fault.of_frame() {
+                self.directions[link as usize].pipe.list(of_frame);
             }
         }
-        self.queue.enter(fault.at().max(self.now), What::Fault { index: self.faults.len() as u32 });
-        self.faults.push(fault);
+        if let Some(at) = fault.at() {
+            self.queue.enter(at.max(self.now), What::Fault { index: self.faults.len() as u32 });
+            self.faults.push(fault);
+        }
         Ok(())
+    }
+
+    /// Schedules what the seed draws from this menu: see [`fault::draw`]. Nothing in a world that replays a plan, which has
+    /// them already.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHost`], [`Error::NoLink`].
+    pub fn draw_faults(&mut self, menu: &Menu) -> Result<(), Error> {
+        if self.mode != Mode::Search {
+            return Ok(());
+        }
+        let faults = fault::draw(self.seed, menu);
+        faults.iter().try_for_each(|&fault| self.schedule(fault))?;
+        self.drawn.extend(faults);
+        Ok(())
+    }
+
+    /// Has [`World::plan`] list what happens to single frames, too, from now on.
+    pub fn keep_frame_faults(&mut self) {
+        self.keeps_frame_faults = true;
+    }
+
+    /// What went wrong by chance: what was drawn, or the plan that is replayed. Of single frames' faults, which must have
+    /// been asked for, it has the first 100,000.
+    pub fn plan(&self) -> Plan {
+        Plan { seed: self.seed, faults: self.drawn.clone() }
+    }
+
+    /// Says that `what` should be so in some worlds of a sweep, and whether it is so in this one, now.
+    /// [`check`](crate::check::check) fails when it never was: a test of what never happens proves nothing.
+    pub fn sometimes(&mut self, what: &'static str, is_so: bool) {
+        *self.marks.entry(what).or_default() |= is_so;
+    }
+
+    /// What [`World::sometimes`] was told.
+    pub fn marks(&self) -> &BTreeMap<&'static str, bool> {
+        &self.marks
+    }
+
+    /// From now on nothing goes wrong: what does ends, what would does not begin, and hosts that are off boot. What a
+    /// test waits for after this must come.
+    pub fn heal(&mut self) {
+        self.mode = Mode::Healed;
+        self.listed.clear();
+        for index in std::mem::take(&mut self.running) {
+            self.end(self.faults[index as usize]);
+        }
+        for direction in &mut self.directions {
+            direction.resets = 0;
+        }
+        for host in 0..self.hosts.len() as u32 {
+            if self.hosts[host as usize].node.is_none() {
+                self.queue.enter(self.now, What::Boot { host });
+            }
+        }
+        self.trace.add(self.now, Kind::Healed, HostId::new(0), None, Frame::Len(0));
     }
 
     /// Cuts every link between a host of `a` and one of `b`, both ways, from `at` on for so long; at once if that has
@@ -361,6 +484,15 @@ impl World {
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The time by a host's own clock.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHost`].
+    pub fn host_now(&self, host: HostId) -> Result<Instant, Error> {
+        self.known(host)?;
+        Ok(self.hosts[host.0 as usize].clock.reads(self.now))
     }
 
     /// The seed of every draw.
@@ -426,7 +558,7 @@ impl World {
     pub fn get_mut<N: Node>(&mut self, host: HostId) -> Option<&mut N> {
         let index = host.0 as usize;
         (self.hosts.get(index)?.node.as_deref()? as &dyn Any).downcast_ref::<N>()?;
-        self.hosts[index].due = Some(self.now);
+        self.hosts[index].due = Some(EPOCH);
         self.enter_timer(host.0);
         (self.hosts[index].node.as_deref_mut()? as &mut dyn Any).downcast_mut()
     }
@@ -434,8 +566,13 @@ impl World {
     /// Lets everything happen that happens at the next instant, and returns it; `None` when nothing will ever happen.
     ///
     /// # Errors
-    /// [`Error::Livelock`]; the world can only be looked at then.
+    /// [`Error::Livelock`]; the world can only be looked at then. At the first step of a world that replays a plan, those
+    /// of [`World::schedule`].
     pub fn step(&mut self) -> Result<Option<Instant>, Error> {
+        for fault in std::mem::take(&mut self.listed) {
+            self.schedule(fault)?;
+            self.drawn.push(fault);
+        }
         let Some(at) = self.queue.next_at() else { return Ok(None) };
         self.now = at;
         while let Some(what) = self.queue.pop_until(at) {
@@ -494,27 +631,21 @@ impl World {
                 if slot.queued == Some(self.now) {
                     slot.queued = None;
                     match slot.due {
-                        Some(due) if due <= self.now => self.touch(host),
+                        Some(due) if slot.clock.when(due) <= self.now => self.touch(host),
                         Some(_) => self.enter_timer(host),
                         None => {}
                     }
                 }
             }
             What::Boot { host } => self.boot(host),
-            What::Fault { index } => self.fail(self.faults[index as usize]),
-            What::LinkUp { link } => self.set_down(link, false),
-            What::Resume { host } => {
-                let slot = &mut self.hosts[host as usize];
-                slot.pauses -= 1;
-                if slot.pauses == 0 {
-                    let late = std::mem::take(&mut slot.boots_late);
-                    self.trace.add(self.now, Kind::Resumed, HostId::new(host), None, Frame::Len(0));
-                    if late {
-                        self.boot(host);
-                    }
-                    self.touch(host);
+            What::Fault { index } => self.begin(index),
+            What::Over { index } => {
+                // Unless it has ended before its time.
+                if self.running.remove(&index) {
+                    self.end(self.faults[index as usize]);
                 }
             }
+            What::Free { host } => self.touch(host),
         }
     }
 
@@ -529,9 +660,9 @@ impl World {
     /// Sees to it that the host is looked at when it is due. An entry that is earlier already will do: it looks again.
     fn enter_timer(&mut self, host: u32) {
         let slot = &mut self.hosts[host as usize];
-        if let Some(due) = slot.due
-            && slot.queued.is_none_or(|queued| due < queued)
-        {
+        let Some(due) = slot.due else { return };
+        let due = slot.clock.when(due).max(self.now);
+        if slot.queued.is_none_or(|queued| due < queued) {
             slot.queued = Some(due);
             self.queue.enter(due, What::Timer { host });
         }
@@ -550,7 +681,7 @@ impl World {
             host: HostId::new(host),
             epoch: slot.boots,
             seed: draw(self.seed, &[DRAW_BOOT, u64::from(host), u64::from(slot.boots)]),
-            now: self.now,
+            now: slot.clock.reads(self.now),
             address: self.addresses[host as usize],
             medium: self.medium,
             names: &self.names,
@@ -573,39 +704,122 @@ impl World {
         true
     }
 
-    fn fail(&mut self, fault: Fault) {
-        match fault {
+    fn begin(&mut self, index: u32) {
+        if self.mode == Mode::Healed {
+            return;
+        }
+        let fault = self.faults[index as usize];
+        let lasts = match fault {
             Fault::Crash { host, off_for, .. } => {
                 if self.crash(host)
                     && let Some(off_for) = off_for
                 {
                     self.queue.enter(after(self.now, off_for), What::Boot { host: host.0 });
                 }
+                return;
             }
             Fault::Outage { link: (a, b), lasts, .. } => {
-                for ends in [(a.0, b.0), (b.0, a.0)] {
-                    let link = self.by_ends[&ends];
-                    self.set_down(link, true);
-                    self.queue.enter(after(self.now, lasts), What::LinkUp { link });
+                for ends in [(a, b), (b, a)] {
+                    self.set_down(ends, true);
                 }
+                lasts
             }
-            Fault::Silence { link: (from, to), lasts, .. } => {
-                let link = self.by_ends[&(from.0, to.0)];
+            Fault::Silence { link, lasts, .. } => {
                 self.set_down(link, true);
-                self.queue.enter(after(self.now, lasts), What::LinkUp { link });
+                lasts
+            }
+            Fault::Squeeze { link: (from, to), lasts, rate_bps, .. } => {
+                let link = self.by_ends[&(from.0, to.0)];
+                self.directions[link as usize].pipe.squeeze(rate_bps, true);
+                self.trace.add(self.now, Kind::Squeezed, from, Some(to), Frame::Len(0));
+                lasts
             }
             Fault::Pause { host, lasts, .. } => {
                 self.hosts[host.0 as usize].pauses += 1;
                 self.trace.add(self.now, Kind::Paused, host, None, Frame::Len(0));
-                self.queue.enter(after(self.now, lasts), What::Resume { host: host.0 });
+                lasts
+            }
+            Fault::Slow { host, lasts, turn, .. } => {
+                self.hosts[host.0 as usize].slow.push(turn);
+                self.trace.add(self.now, Kind::Slowed, host, None, Frame::Len(0));
+                lasts
+            }
+            Fault::Stall { host, lasts, .. } => {
+                self.hosts[host.0 as usize].stalls += 1;
+                self.trace.add(self.now, Kind::Stalled, host, None, Frame::Len(0));
+                lasts
+            }
+            Fault::ClockStep { host, ahead, .. } => {
+                self.hosts[host.0 as usize].clock.step(self.now, ahead);
+                return self.clock_changed(host);
+            }
+            Fault::ClockDrift { host, ppm, .. } => {
+                self.hosts[host.0 as usize].clock.drift(self.now, ppm);
+                return self.clock_changed(host);
             }
             Fault::Reset { link: (from, to), .. } => {
                 self.directions[self.by_ends[&(from.0, to.0)] as usize].resets += 1;
+                return;
             }
+            // They are the link's to see to, and have no time at which they begin.
+            Fault::Drop { .. } | Fault::Flip { .. } | Fault::Cut { .. } | Fault::Delay { .. } | Fault::Duplicate { .. } => {
+                return;
+            }
+        };
+        self.running.insert(index);
+        self.queue.enter(after(self.now, lasts), What::Over { index });
+    }
+
+    fn end(&mut self, fault: Fault) {
+        match fault {
+            Fault::Outage { link: (a, b), .. } => {
+                for ends in [(a, b), (b, a)] {
+                    self.set_down(ends, false);
+                }
+            }
+            Fault::Silence { link, .. } => self.set_down(link, false),
+            Fault::Squeeze { link: (from, to), rate_bps, .. } => {
+                let link = self.by_ends[&(from.0, to.0)];
+                self.directions[link as usize].pipe.squeeze(rate_bps, false);
+                self.trace.add(self.now, Kind::Unsqueezed, from, Some(to), Frame::Len(0));
+            }
+            Fault::Pause { host, .. } => {
+                let slot = &mut self.hosts[host.0 as usize];
+                slot.pauses -= 1;
+                if slot.pauses == 0 {
+                    let late = std::mem::take(&mut slot.boots_late);
+                    self.trace.add(self.now, Kind::Resumed, host, None, Frame::Len(0));
+                    if late {
+                        self.boot(host.0);
+                    }
+                    self.touch(host.0);
+                }
+            }
+            Fault::Slow { host, turn, .. } => {
+                let slot = &mut self.hosts[host.0 as usize];
+                if let Some(index) = slot.slow.iter().position(|&slow| slow == turn) {
+                    slot.slow.swap_remove(index);
+                }
+                self.trace.add(self.now, Kind::Quickened, host, None, Frame::Len(0));
+            }
+            Fault::Stall { host, .. } => {
+                self.hosts[host.0 as usize].stalls -= 1;
+                self.trace.add(self.now, Kind::Unstalled, host, None, Frame::Len(0));
+                // What its card holds is sent after a turn.
+                self.touch(host.0);
+            }
+            // The others have no end.
+            _ => {}
         }
     }
 
-    fn set_down(&mut self, link: u32, down: bool) {
+    fn clock_changed(&mut self, host: HostId) {
+        self.trace.add(self.now, Kind::ClockSet, host, None, Frame::Len(0));
+        self.enter_timer(host.0);
+    }
+
+    fn set_down(&mut self, (from, to): (HostId, HostId), down: bool) {
+        let link = self.by_ends[&(from.0, to.0)];
         let direction = &mut self.directions[link as usize];
         direction.pipe.set_down(down);
         let kind = if down { Kind::LinkDown } else { Kind::LinkUp };
@@ -638,6 +852,10 @@ impl World {
         if slot.pauses > 0 {
             return Ok(());
         }
+        if self.now < slot.busy_until {
+            self.queue.enter(slot.busy_until, What::Free { host });
+            return Ok(());
+        }
         // It may have crashed after it was touched.
         let Some(node) = &mut slot.node else { return Ok(()) };
         if slot.turned_at < self.now {
@@ -649,10 +867,19 @@ impl World {
         }
         self.trace.add(self.now, Kind::Turn, HostId::new(host), None, Frame::Len(0));
         slot.nic.swap_free(&mut self.free);
-        slot.due = node.turn(self.now, &mut slot.nic).map(|due| due.max(self.now));
+        let now = slot.clock.reads(self.now);
+        slot.due = node.turn(now, &mut slot.nic).map(|due| due.max(now));
         slot.nic.swap_free(&mut self.free);
-        while let Some(frame) = self.hosts[host as usize].nic.take_sent() {
-            self.route(HostId::new(host), frame);
+        if let Some(&turn) = slot.slow.iter().max() {
+            slot.busy_until = after(self.now, turn);
+        }
+        if slot.stalls == 0 {
+            while let Some(frame) = self.hosts[host as usize].nic.take_sent() {
+                self.route(HostId::new(host), frame);
+            }
+        } else if slot.nic.is_full() && slot.due == Some(now) {
+            // It has more to send, and is turned when the card takes it.
+            slot.due = None;
         }
         self.enter_timer(host);
         Ok(())
@@ -712,7 +939,18 @@ impl World {
 
     fn transmit(&mut self, link: u32, mut frame: Vec<u8>) {
         let direction = &mut self.directions[link as usize];
-        let verdict = direction.pipe.offer(self.seed, self.now, frame.len());
+        let chance = match self.mode {
+            Mode::Search => Chance::Seed(self.seed),
+            Mode::Replay => Chance::Listed(self.seed),
+            Mode::Healed => Chance::Healed(self.seed),
+        };
+        let number = direction.pipe.next_number();
+        let verdict = direction.pipe.offer(chance, self.now, frame.len());
+        if self.keeps_frame_faults && self.mode == Mode::Search {
+            let room = FRAME_FAULTS_MAX.saturating_sub(self.drawn.len());
+            let ends = (direction.from, direction.to);
+            self.drawn.extend(verdict.faults().map(|fault| fault.on(ends, number)).take(room));
+        }
         let kind = match verdict {
             Verdict::Arrives(_) => Kind::Sent,
             Verdict::Down => Kind::DroppedDown,
@@ -722,7 +960,7 @@ impl World {
         };
         let (from, to) = (direction.from, direction.to);
         let sent = self.trace.add(self.now, kind, from, Some(to), Frame::Bytes(&frame));
-        let Verdict::Arrives(Passage { at, again, damage }) = verdict else {
+        let Verdict::Arrives(Passage { at, again, damage, .. }) = verdict else {
             self.free.push(frame);
             return;
         };

@@ -5,7 +5,7 @@ mod echo;
 use echo::{Client, Echo, Server};
 use tidemill_core::net::Error;
 use tidemill_core::time::{Duration, EPOCH, Instant};
-use tidemill_sim::fault::{Fault, Menu, draw};
+use tidemill_sim::fault::{Fault, Menu};
 use tidemill_sim::host::Tuning;
 use tidemill_sim::link::Link;
 use tidemill_sim::trace::Kind;
@@ -176,9 +176,7 @@ fn under_drawn_faults_a_transfer_ends_well_or_with_the_right_error() {
             hosts: vec![echo.server],
             links: vec![(echo.client, echo.server), (echo.server, echo.client)],
         };
-        for fault in draw(seed, &menu) {
-            echo.world.schedule(fault).unwrap();
-        }
+        echo.world.draw_faults(&menu).unwrap();
         match echo.run().map(|(_, result)| result) {
             Some(Ok(())) => ends[0] += 1,
             Some(Err(Error::Reset)) => ends[1] += 1,

@@ -1,5 +1,6 @@
 //! The download engine as a program that checks every byte it gets: what a test of the engine runs in a mill.
 
+use core::borrow::BorrowMut;
 use std::net::SocketAddr;
 
 use tidemill_core::executor::Program;
@@ -8,7 +9,7 @@ use tidemill_core::net::Stack;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
 use super::{Content, Mill, Scenario};
-use crate::world::Error;
+use crate::world::{Error, World};
 
 const HEAD: usize = 4096;
 
@@ -96,7 +97,7 @@ pub struct End {
     pub received: u64,
 }
 
-impl<const N: usize> Mill<N> {
+impl<const N: usize, W: BorrowMut<World>> Mill<N, W> {
     /// Downloads `scenario`'s file, byte by byte checked, over so many connections. Usually it is the mill's own
     /// scenario; another one's file is not found.
     ///

@@ -59,6 +59,7 @@ pub use content::Content;
 pub use download::End;
 pub use scenario::{Scenario, ScenarioError};
 
+use core::borrow::BorrowMut;
 use core::net::{Ipv4Addr, SocketAddr};
 
 use tidemill_core::executor::Program;
@@ -85,39 +86,45 @@ const REQUESTS: usize = 8 << 10;
 /// A simulated download. See the [module](self).
 ///
 /// Either host has `N` sockets. A connection that was closed keeps its socket for a while, and the server's listener
-/// has 8: twice the client's connections and 8 are enough.
-pub struct Mill<const N: usize> {
-    world: World,
+/// has 8: twice the client's connections and 8 are enough. The world is its own, or, as `W` says, somebody else's.
+pub struct Mill<const N: usize, W = World> {
+    world: W,
     server: HostId,
     client: HostId,
 }
 
 impl<const N: usize> Mill<N> {
-    /// The scenario at time 0. O(N).
+    /// The scenario in a world of its own seed, at time 0. O(N).
     pub fn new(scenario: &Scenario) -> Self {
-        const { assert!(N > server::BACKLOG, "the listener takes sockets") }
-        let Ok(mill) = Self::build(scenario) else {
+        let Ok(mill) = Self::within(World::new(scenario.seed), scenario) else {
             // The world is new, and the names and addresses are two of each.
             unreachable!("two hosts and a link make a world")
         };
         mill
     }
+}
 
-    fn build(scenario: &Scenario) -> Result<Self, Error> {
-        let mut world = World::new(scenario.seed);
+impl<const N: usize, W: BorrowMut<World>> Mill<N, W> {
+    /// The scenario in a world that is there already. The scenario's seed is that of its file alone. O(N).
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] (of `server` and `client`), [`Error::AddressTaken`] (of 10.0.0.1 and 10.0.0.2).
+    pub fn within(mut world: W, scenario: &Scenario) -> Result<Self, Error> {
+        const { assert!(N > server::BACKLOG, "the listener takes sockets") }
         let (to_client, to_server) = (
             Tuning { receive_bytes: REQUESTS, send_bytes: WINDOW, ..Tuning::default() },
             Tuning { receive_bytes: WINDOW, send_bytes: REQUESTS, ..Tuning::default() },
         );
         let served = scenario.clone();
         let make = move |_: crate::world::Boot<'_>| Server::new(&served, N - server::BACKLOG);
-        let server = world.tuned_host::<Server, N>("server", SERVER, to_client, make)?;
-        let client = world.open_host::<N>("client", CLIENT, to_server)?;
+        let within = world.borrow_mut();
+        let server = within.tuned_host::<Server, N>("server", SERVER, to_client, make)?;
+        let client = within.open_host::<N>("client", CLIENT, to_server)?;
         // An odd microsecond goes to the way there.
         let back = scenario.rtt.as_ticks() / 2;
         let there = scenario.rtt.as_ticks() - back;
-        world.link_one_way(client, server, scenario.link.latency(Duration::from_ticks(there)))?;
-        world.link_one_way(server, client, scenario.link.latency(Duration::from_ticks(back)))?;
+        within.link_one_way(client, server, scenario.link.latency(Duration::from_ticks(there)))?;
+        within.link_one_way(server, client, scenario.link.latency(Duration::from_ticks(back)))?;
         Ok(Self { world, server, client })
     }
 
@@ -132,19 +139,20 @@ impl<const N: usize> Mill<N> {
     /// # Errors
     /// [`Error::Livelock`].
     pub fn step(&mut self, client: &mut impl Program<Tcp<N>>) -> Result<Option<Instant>, Error> {
-        let at = self.world.step()?;
-        self.world.lend(self.client, client);
+        let at = self.world_mut().step()?;
+        let host = self.client;
+        self.world_mut().lend(host, client);
         Ok(at)
     }
 
     /// The virtual time.
     pub fn now(&self) -> Instant {
-        self.world.now()
+        self.world().now()
     }
 
     /// The hash of all that has happened.
     pub fn hash(&self) -> u64 {
-        self.world.hash()
+        self.world().hash()
     }
 
     /// The server, to let faults happen to it.
@@ -159,16 +167,16 @@ impl<const N: usize> Mill<N> {
 
     /// The world of both.
     pub fn world(&self) -> &World {
-        &self.world
+        self.world.borrow()
     }
 
     /// The world of both, when the download is over.
-    pub fn into_world(self) -> World {
+    pub fn into_world(self) -> W {
         self.world
     }
 
     /// The world of both, to schedule faults in.
     pub fn world_mut(&mut self) -> &mut World {
-        &mut self.world
+        self.world.borrow_mut()
     }
 }
