@@ -58,7 +58,7 @@ use std::thread;
 
 use crate::plan::{Plan, PlanError};
 use crate::report;
-use crate::shrink::{self, Shrunk, shrink};
+use crate::shrink::{Shrunk, shrink};
 use crate::world::World;
 
 /// How many failures a report keeps: the ones with the lowest seeds.

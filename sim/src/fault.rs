@@ -222,7 +222,9 @@ impl Fault {
             | Self::ClockStep { at, .. }
             | Self::ClockDrift { at, .. }
             | Self::Reset { at, .. } => Some(at),
-            Self::Drop { .. } | Self::Flip { .. } | Self::Cut { .. } | Self::Delay { .. } | Self::Duplicate { .. } => None,
+            Self::Drop { .. } | Self::Flip { .. } | Self::Cut { .. } | Self::Delay { .. } | Self::Duplicate { .. } => {
+                None
+            }
         }
     }
 
@@ -239,7 +241,9 @@ impl Fault {
             | Self::ClockStep { ahead: span, .. }
             | Self::Delay { by: span, .. }
             | Self::Duplicate { after: span, .. } => Some(span),
-            Self::ClockDrift { .. } | Self::Reset { .. } | Self::Drop { .. } | Self::Flip { .. } | Self::Cut { .. } => None,
+            Self::ClockDrift { .. } | Self::Reset { .. } | Self::Drop { .. } | Self::Flip { .. } | Self::Cut { .. } => {
+                None
+            }
         }
     }
 

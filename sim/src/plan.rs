@@ -30,8 +30,8 @@
 use core::fmt;
 use core::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
+use serde::{Deserialize, Serialize};
 
 /// What decides a run. As text it is TOML: `seed`, and a `[[fault]]` for each fault with its `kind`, the numbers of the
 /// hosts (in the order in which they were made), and times in microseconds. See [`Fault`].
@@ -96,6 +96,7 @@ pub(crate) mod duration_or_none {
     use serde::{Deserializer, Serializer};
     use tidemill_core::time::Duration;
 
+    #[expect(clippy::ref_option, reason = "serde hands over fields as they are")]
     pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(span) => super::duration::serialize(span, to),

@@ -762,7 +762,11 @@ impl World {
                 return;
             }
             // They are the link's to see to, and have no time at which they begin.
-            Fault::Drop { .. } | Fault::Flip { .. } | Fault::Cut { .. } | Fault::Delay { .. } | Fault::Duplicate { .. } => {
+            Fault::Drop { .. }
+            | Fault::Flip { .. }
+            | Fault::Cut { .. }
+            | Fault::Delay { .. }
+            | Fault::Duplicate { .. } => {
                 return;
             }
         };

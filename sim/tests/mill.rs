@@ -2,8 +2,6 @@
 
 mod hostile;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tidemill_core::fetch::Options;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 use tidemill_sim::check::{check, check_corpus, repeat};
