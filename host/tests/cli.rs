@@ -308,7 +308,7 @@ fn bad_input_gives_one_line_the_right_status_and_leaves_nothing() {
     let with = |more: &[&'static str]| [get(&good), more.to_vec()].concat();
     for (args, status, words) in [
         (get("http://h/a b"), 2, "malformed URL: space not allowed at byte 10"),
-        (get("http://h:99999/"), 2, "malformed URL: bad port"),
+        (get("http://h:99999/"), 2, "malformed URL: port at byte 9 is above 65535"),
         (get("http://[::1/"), 2, "malformed URL: bad host"),
         (get("http:///f"), 2, "names no host"),
         (get("gopher://h/f"), 2, "unknown scheme 'gopher'"),

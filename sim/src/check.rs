@@ -3,7 +3,7 @@
 //!
 //! [`check`] is what a `#[test]` calls. It runs the test in a world for each seed; the worlds live on all cores. When one
 //! fails, what went wrong there is listed, down to single frames, and shrunk to the few faults that matter. The message
-//! has that plan and the line that replays it, and beside the plan lie the [`report`](crate::report)'s files. These
+//! has that plan and the line that replays it, and beside the plan lie the [`report`]'s files. These
 //! variables of the environment tell it to run something else:
 //!
 //! | | |
@@ -341,7 +341,7 @@ impl Display for Explained {
 }
 
 /// Finds out why a seed fails: lists all that goes wrong in its world, shrinks the list, and writes into `folder` what
-/// there is to see: `plan.toml`, `plan.full.toml`, `repro.sh` and the files of [`report`](crate::report). `how` is the
+/// there is to see: `plan.toml`, `plan.full.toml`, `repro.sh` and the files of [`report`]. `how` is the
 /// command that replays the plan in the file `$plan`.
 pub fn explain<E: Display>(
     seed: u64,
