@@ -43,6 +43,9 @@ use crate::time::{Clock, Duration, Instant};
 /// When a task is polled again that would wait, but named nothing to wait for.
 pub const TICK: Duration = Duration::from_millis(1);
 
+/// How many ready tasks [`Stack::pick`] may choose from; those behind them wait.
+pub const PICKS_MAX: u32 = 16;
+
 /// What a world runs: it is turned whenever something may have changed, and says when it must be turned next.
 ///
 /// The world calls `turn` when a watched socket became ready, when the time last returned has come, and once at the
@@ -175,6 +178,10 @@ where
                 self.counts.cut_short = self.counts.cut_short.wrapping_add(1);
                 ended = true;
                 break;
+            }
+            let pick = net.pick(|| self.pool.ready_up_to(PICKS_MAX));
+            if pick > 0 {
+                self.pool.prefer_ready(pick);
             }
             let Some((index, task)) = self.pool.pop_ready() else { break };
             polls += 1;

@@ -76,6 +76,45 @@ impl List {
         }
     }
 
+    /// The node so many behind the first; the last one if there are not so many. O(places).
+    pub(crate) fn at<N: Nodes + ?Sized>(self, nodes: &mut N, places: u32) -> u32 {
+        let mut index = self.first;
+        for _ in 0..places {
+            match nodes.node(index) {
+                Some(node) if node.next != NONE => index = node.next,
+                _ => break,
+            }
+        }
+        index
+    }
+
+    /// How many nodes there are, if fewer than `bound`. O(bound).
+    pub(crate) fn len_up_to<N: Nodes + ?Sized>(self, nodes: &mut N, bound: u32) -> u32 {
+        let (mut index, mut len) = (self.first, 0);
+        while len < bound
+            && let Some(node) = nodes.node(index)
+        {
+            index = node.next;
+            len += 1;
+        }
+        len
+    }
+
+    /// Moves a node that is in this list to its front.
+    pub(crate) fn prefer<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
+        if self.first == index || nodes.node(index).is_none() {
+            return;
+        }
+        self.remove(nodes, index);
+        if let Some(first) = nodes.node(self.first) {
+            first.prev = index;
+        }
+        if let Some(node) = nodes.node(index) {
+            node.next = self.first;
+        }
+        self.first = index;
+    }
+
     /// Takes out a node that is in this list.
     pub(crate) fn remove<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
         let Some(&mut Node { next, prev, .. }) = nodes.node(index) else { return };
@@ -150,7 +189,7 @@ mod tests {
     proptest! {
         /// Two lists over the same nodes against two deques.
         #[test]
-        fn lists_agree_with_deques(ops in proptest::collection::vec((0..3u8, 0..2usize, 0..8u32), 0..200)) {
+        fn lists_agree_with_deques(ops in proptest::collection::vec((0..4u8, 0..2usize, 0..8u32), 0..200)) {
             let mut nodes = [Node::EMPTY; 8];
             let mut lists = [List::EMPTY; 2];
             let mut model = [VecDeque::new(), VecDeque::new()];
@@ -165,11 +204,21 @@ mod tests {
                         model[which].retain(|&held| held != index);
                     }
                     2 => prop_assert_eq!(lists[which].pop(&mut nodes[..]), model[which].pop_front()),
+                    3 if !model[which].is_empty() => {
+                        let place = model[which].len().min(index as usize + 1) - 1;
+                        let preferred = model[which].remove(place);
+                        model[which].push_front(preferred.expect("it is below the length"));
+                        let found = lists[which].at(&mut nodes[..], index);
+                        prop_assert_eq!(Some(found), preferred);
+                        lists[which].prefer(&mut nodes[..], found);
+                    }
                     _ => {}
                 }
                 for which in 0..2 {
                     prop_assert_eq!(forward(lists[which], &nodes), Vec::from(model[which].clone()));
                     prop_assert_eq!(lists[which].is_empty(), model[which].is_empty());
+                    let len = lists[which].len_up_to(&mut nodes[..], index);
+                    prop_assert_eq!(len as usize, model[which].len().min(index as usize));
                 }
             }
         }

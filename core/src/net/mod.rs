@@ -163,6 +163,17 @@ pub trait Stack {
 
     /// The next token whose socket became ready. O(1).
     fn next_ready(&mut self) -> Option<Token>;
+
+    /// Which of the ready tasks an executor polls next, counted from the one that has been ready longest; `ready` says
+    /// how many there are to choose from. 0 everywhere but in a simulator, which looks for the order that breaks things.
+    #[inline]
+    fn pick(&mut self, ready: impl FnOnce() -> u32) -> u32
+    where
+        Self: Sized,
+    {
+        let _ = ready;
+        0
+    }
 }
 
 /// A stack without sockets, for programs and tests that need none.

@@ -589,6 +589,18 @@ where
         }
     }
 
+    /// How many tasks are ready, if fewer than `bound`. O(bound).
+    pub(crate) fn ready_up_to(&mut self, bound: u32) -> u32 {
+        self.ready.len_up_to(self.slots.as_mut(), bound)
+    }
+
+    /// Makes the ready task that is so many places behind the first the first. O(places).
+    pub(crate) fn prefer_ready(&mut self, places: u32) {
+        let slots = self.slots.as_mut();
+        let index = self.ready.at(slots, places);
+        self.ready.prefer(slots, index);
+    }
+
     pub(crate) fn any_called(&self) -> bool {
         !self.called.is_empty()
     }

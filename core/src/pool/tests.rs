@@ -696,3 +696,20 @@ fn a_hundred_thousand_tasks_are_the_same_code() {
     }
     assert_eq!(executor.pool.live_max(), N as usize);
 }
+
+#[test]
+fn a_ready_task_can_be_preferred_and_none_is_lost() {
+    let mut pool = TaskPool::<Job, _, u32, u32>::new([const { Slot::EMPTY }; 4]);
+    for name in 0..4 {
+        pool.spawn(job(name, 0)).unwrap();
+    }
+    assert_eq!((pool.ready_up_to(9), pool.ready_up_to(3)), (4, 3));
+    let mut order = Vec::new();
+    // Beyond the last one is the last one.
+    for places in [2, 0, 9, 1] {
+        pool.prefer_ready(places);
+        order.extend(pool.pop_ready().map(|(_, job)| job.name));
+    }
+    assert_eq!(order, [2, 0, 3, 1]);
+    assert_eq!(pool.ready_up_to(9), 0);
+}
