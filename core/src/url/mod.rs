@@ -28,6 +28,7 @@
 mod ascii;
 mod charset;
 mod clean;
+mod domain;
 mod error;
 mod folded;
 mod join;
@@ -49,6 +50,7 @@ mod writer;
 
 pub use ascii::Ascii;
 pub use charset::{Charset, Undecodable, Unencodable};
+pub use domain::{AsciiOnly, DomainToAscii, IdnaError};
 pub use error::Error;
 pub use folded::Folded;
 pub use join::urljoin;
