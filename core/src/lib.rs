@@ -20,6 +20,7 @@
 //! | [`timer`] | the timer wheel: one-shot and periodic timers in constant time |
 //! | [`queue`] | bounded queues between tasks, between cores, and from an interrupt |
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
+//! | [`cookie`] | cookies as browsers keep them, in a jar of fixed capacity: RFC 6265bis |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack; address classes, ports and their services |
@@ -37,6 +38,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod cookie;
 pub mod executor;
 pub mod fetch;
 pub mod future;

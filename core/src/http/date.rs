@@ -95,10 +95,24 @@ pub fn parse(text: &[u8]) -> Option<u64> {
     };
     let [h0, h1, b':', i0, i1, b':', s0, s1] = time else { return None };
     let (hour, minute, second) = (number(&[*h0, *h1])?, number(&[*i0, *i1])?, number(&[*s0, *s1])?);
-    let date_exists = year >= 1970 && (1..=days_in(year, month)).contains(&day);
-    let time_exists = hour < 24 && minute < 60 && second <= 60;
-    (date_exists && time_exists)
-        .then(|| days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+    if year < 1970 {
+        return None;
+    }
+    // A leap second, and only that, is carried over.
+    Some(seconds_since_1970(year, month, day, [hour, minute, second.min(59)])? + u64::from(second == 60))
+        .filter(|_| second <= 60)
+}
+
+/// The second at which a date and a time of day begin; `None` if there is no such date or time, or no such year in any
+/// calendar: the Gregorian one, which starts in 1601 for computers. What comes before 1970 is second 0.
+pub(crate) fn seconds_since_1970(year: u64, month: u64, day: u64, [hour, minute, second]: [u64; 3]) -> Option<u64> {
+    let date_exists = year >= 1601 && (1..=days_in(year, month)).contains(&day);
+    let time_exists = hour < 24 && minute < 60 && second < 60;
+    if !date_exists || !time_exists {
+        return None;
+    }
+    let days = if year < 1970 { return Some(0) } else { days_since_1970(year, month, day) };
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// The month's or weekday's number, from 1.
