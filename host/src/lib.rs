@@ -5,6 +5,7 @@
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`serve`] | a folder, served over HTTP |
+//! | `url` | with the feature `idna`: domains beyond ASCII |
 //!
 //! A folder served, and a file of it downloaded, both over the system's sockets:
 //!
@@ -41,4 +42,6 @@
 pub mod download;
 pub mod net;
 pub mod serve;
+#[cfg(feature = "idna")]
+pub mod url;
 mod words;
