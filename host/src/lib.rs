@@ -5,6 +5,7 @@
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`serve`] | a folder, served over HTTP |
+//! | [`socket`] | Python's `socket`: every family, type and call |
 //! | `url` | with the feature `idna`: domains beyond ASCII |
 //!
 //! A folder served, and a file of it downloaded, both over the system's sockets:
@@ -42,6 +43,7 @@
 pub mod download;
 pub mod net;
 pub mod serve;
+pub mod socket;
 #[cfg(feature = "idna")]
 pub mod url;
 mod words;
