@@ -168,7 +168,7 @@ pub fn explore<E: Display>(
 ) -> (Report, Marks) {
     let marks = Mutex::new(Marks::new());
     let report = sweep(seeds, threads, |seed| {
-        let mut world = World::new(seed);
+        let mut world = watched(World::new(seed));
         let result = test(&mut world);
         // Whoever panicked elsewhere did so before or after this, not within.
         let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +189,7 @@ pub fn check<E: Display>(seeds: Range<u64>, test: impl Fn(&mut World) -> Result<
     if let Some(path) = env::var_os("TIDEMILL_PLAN") {
         let path = PathBuf::from(path);
         let plan = read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        if let Err(why) = run(&test, &mut World::replay(&plan)) {
+        if let Err(why) = run(&test, &mut replay(&plan)) {
             let folder = failures().join(format!("{}-replay", test_name()));
             let shrunk = Shrunk { plan, why, runs: 0 };
             panic!("{}", Explained::new(shrunk, None, &test, &cargo_test(), folder));
@@ -224,7 +224,7 @@ pub fn check_corpus<E: Display>(folder: &Path, test: impl Fn(&mut World) -> Resu
     paths.sort();
     assert!(!paths.is_empty(), "{}: no plans", folder.display());
     for path in paths {
-        let result = read(&path).and_then(|plan| run(&test, &mut World::replay(&plan)));
+        let result = read(&path).and_then(|plan| run(&test, &mut replay(&plan)));
         result.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     }
 }
@@ -232,6 +232,16 @@ pub fn check_corpus<E: Display>(folder: &Path, test: impl Fn(&mut World) -> Resu
 fn read(path: &Path) -> Result<Plan, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     text.parse().map_err(|error: PlanError| error.to_string())
+}
+
+/// A world as every test gets it: with the wire monitor.
+fn watched(mut world: World) -> World {
+    world.watch_wire();
+    world
+}
+
+fn replay(plan: &Plan) -> World {
+    watched(World::replay(plan))
 }
 
 /// What `test` says of this world, if it fails or panics.
@@ -297,7 +307,7 @@ impl Explained {
         how: &str,
         folder: PathBuf,
     ) -> Self {
-        let mut world = World::replay(&shrunk.plan);
+        let mut world = replay(&shrunk.plan);
         world.trace_mut().capture(0..u64::MAX);
         let replays = run(test, &mut world).is_err();
         let written = fs::create_dir_all(&folder)
@@ -349,12 +359,12 @@ pub fn explain<E: Display>(
     how: &str,
     folder: PathBuf,
 ) -> Explained {
-    let mut world = World::new(seed);
+    let mut world = watched(World::new(seed));
     world.keep_frame_faults();
     let again = "it failed once, and not again: something beside its seed decides";
     let why = run(test, &mut world).err().unwrap_or_else(|| again.into());
     let full = world.plan();
-    let shrunk = shrink(full.clone(), why, |plan| run(test, &mut World::replay(plan)));
+    let shrunk = shrink(full.clone(), why, |plan| run(test, &mut replay(plan)));
     Explained::new(shrunk, Some(&full), test, how, folder)
 }
 
@@ -441,7 +451,7 @@ mod tests {
         let folder = explained.folder.unwrap();
         let plan = read(&folder.join("plan.toml")).unwrap();
         assert_eq!(plan, explained.shrunk.plan);
-        assert_eq!(run(&test, &mut World::replay(&plan)), Err("2 crashes".into()));
+        assert_eq!(run(&test, &mut replay(&plan)), Err("2 crashes".into()));
         assert!(read(&folder.join("plan.full.toml")).unwrap().faults.len() == explained.faults);
         assert!(fs::read_to_string(folder.join("repro.sh")).unwrap().ends_with("    sh test \"$plan\"\n"));
         assert!(folder.join("report.html").exists() && folder.join("world.pcapng").exists());

@@ -149,6 +149,15 @@ pub enum Fault {
         #[serde(rename = "at_us", with = "instant")]
         at: Instant,
     },
+    /// Of the tasks that are ready on a host, another one than the longest ready is polled next.
+    Sched {
+        /// Which host.
+        host: HostId,
+        /// Which of all its choices, from 0. There is one whenever more than one task is ready.
+        nth: u64,
+        /// How many tasks are passed over; at most 15, and all but the last ready.
+        pick: u32,
+    },
     /// One frame is lost.
     Drop {
         /// From, to.
@@ -209,7 +218,7 @@ pub(crate) enum FrameFault {
 }
 
 impl Fault {
-    /// When it begins; `None` for what happens to a frame.
+    /// When it begins; `None` for what happens to a frame, or to the order of tasks.
     pub fn at(&self) -> Option<Instant> {
         match *self {
             Self::Crash { at, .. }
@@ -222,9 +231,12 @@ impl Fault {
             | Self::ClockStep { at, .. }
             | Self::ClockDrift { at, .. }
             | Self::Reset { at, .. } => Some(at),
-            Self::Drop { .. } | Self::Flip { .. } | Self::Cut { .. } | Self::Delay { .. } | Self::Duplicate { .. } => {
-                None
-            }
+            Self::Sched { .. }
+            | Self::Drop { .. }
+            | Self::Flip { .. }
+            | Self::Cut { .. }
+            | Self::Delay { .. }
+            | Self::Duplicate { .. } => None,
         }
     }
 
@@ -241,9 +253,12 @@ impl Fault {
             | Self::ClockStep { ahead: span, .. }
             | Self::Delay { by: span, .. }
             | Self::Duplicate { after: span, .. } => Some(span),
-            Self::ClockDrift { .. } | Self::Reset { .. } | Self::Drop { .. } | Self::Flip { .. } | Self::Cut { .. } => {
-                None
-            }
+            Self::ClockDrift { .. }
+            | Self::Reset { .. }
+            | Self::Sched { .. }
+            | Self::Drop { .. }
+            | Self::Flip { .. }
+            | Self::Cut { .. } => None,
         }
     }
 
@@ -255,7 +270,8 @@ impl Fault {
             | Self::Slow { host, .. }
             | Self::Stall { host, .. }
             | Self::ClockStep { host, .. }
-            | Self::ClockDrift { host, .. } => Some(host),
+            | Self::ClockDrift { host, .. }
+            | Self::Sched { host, .. } => Some(host),
             _ => None,
         }
     }
@@ -320,7 +336,7 @@ pub const FAULTS_MAX: u64 = 3;
 pub const OUTAGE_MAX: Duration = Duration::from_secs(3);
 
 /// How many kinds [`draw`] knows.
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 /// Draws faults for this seed: which kinds there are at all, how many (at most [`FAULTS_MAX`] each), where and when.
 ///
@@ -333,13 +349,14 @@ pub fn draw(seed: u64, menu: &Menu) -> Vec<Fault> {
     const TIME: u64 = 2;
     const SPAN: u64 = 3;
     const DEGREE: u64 = 4;
+    const SIDES: u64 = 5;
     // One of eight seeds is calm: with so many kinds, hardly one would be by chance.
     if below(bits(seed, &[DRAW_FAULT]), 8) == 0 {
         return Vec::new();
     }
     let mut faults = Vec::new();
     let (hosts, links) = (menu.hosts.len(), menu.links.len());
-    let places: [usize; KINDS] = [hosts, links, links, links, hosts, links, hosts, hosts, hosts, hosts];
+    let places: [usize; KINDS] = [hosts, links, links, links, hosts, links, hosts, hosts, hosts, hosts, links];
     for (kind, places) in places.into_iter().enumerate() {
         let kind = kind as u64;
         let draw = |n, what, bound| below(bits(seed, &[DRAW_FAULT, kind, n, what]), bound);
@@ -360,11 +377,24 @@ pub fn draw(seed: u64, menu: &Menu) -> Vec<Fault> {
                 6 => Fault::Slow { host: menu.hosts[place], at, lasts, turn: Duration::from_ticks(1 + degree(20_000)) },
                 7 => Fault::Stall { host: menu.hosts[place], at, lasts },
                 8 => Fault::ClockStep { host: menu.hosts[place], at, ahead: lasts },
-                _ => Fault::ClockDrift { host: menu.hosts[place], at, ppm: degree(20_001) as i32 - 10_000 },
+                9 => Fault::ClockDrift { host: menu.hosts[place], at, ppm: degree(20_001) as i32 - 10_000 },
+                _ => {
+                    // A partition: each host is on one side or the other.
+                    let side = |host: HostId| draw(n, SIDES + u64::from(host.index()), 2);
+                    let cut = menu.links.iter().filter(|(a, b)| side(*a) != side(*b));
+                    faults.extend(cut.map(|&link| Fault::Silence { link, at, lasts }));
+                    continue;
+                }
             });
         }
     }
     faults
+}
+
+/// Whether this seed also decides in which order ready tasks are polled: half of them do.
+pub(crate) fn draws_order(seed: u64) -> bool {
+    const DRAW_SCHED: u64 = 0x7363_6865;
+    below(bits(seed, &[DRAW_SCHED]), 2) == 1
 }
 
 /// A link as this seed spoils it: more jitter, loss and bursts of it, damage, reordering and duplicates, half of the seeds

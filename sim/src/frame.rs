@@ -9,6 +9,8 @@ use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxT
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::ETHERNET_HEADER_LEN;
 
+use crate::order::Order;
+
 /// Largest IP packet, in bytes.
 pub const MTU: usize = 1500;
 
@@ -29,6 +31,8 @@ pub struct Nic {
     free: Vec<Vec<u8>>,
     /// Buffers that were read: apart from `free`, which the reply to the frame may be borrowing.
     read: Vec<Vec<u8>>,
+    /// Which ready task goes next: it travels with the card into the stack, where the executor asks.
+    pub(crate) order: Order,
 }
 
 impl Nic {
@@ -41,6 +45,7 @@ impl Nic {
             outbox: VecDeque::new(),
             free: Vec::new(),
             read: Vec::new(),
+            order: Order::default(),
         }
     }
 

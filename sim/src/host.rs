@@ -43,11 +43,13 @@
 //! # Ok::<(), tidemill_sim::world::Error>(())
 //! ```
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
+use core::ops::{Deref, DerefMut};
 
 use smoltcp::iface::SocketSet;
 use tidemill_core::executor::Program;
 use tidemill_core::net::smoltcp::{Config, CongestionControl, Smoltcp, SocketBuffer, Timeouts};
+use tidemill_core::net::{Error as NetError, Handle, Interest, Stack, Token};
 use tidemill_core::time::{EPOCH, Instant};
 
 use crate::frame::Nic;
@@ -56,8 +58,65 @@ use crate::world::{Boot, Error, HostId, Node, World};
 /// How many sockets a host has unless it is tuned; its listeners' spare ones, and those that are closing, count.
 pub const SOCKETS: usize = 16;
 
-/// The TCP/IP stack of a simulated host, of `N` sockets.
-pub type Tcp<const N: usize = SOCKETS> = Smoltcp<'static, Nic, N>;
+/// The TCP/IP stack of a simulated host, of `N` sockets: the one that firmware ships, and the world's say in which of
+/// the program's ready tasks is polled next.
+pub struct Tcp<const N: usize = SOCKETS>(Smoltcp<'static, Nic, N>);
+
+impl<const N: usize> Deref for Tcp<N> {
+    type Target = Smoltcp<'static, Nic, N>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<const N: usize> DerefMut for Tcp<N> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<const N: usize> Stack for Tcp<N> {
+    fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, NetError> {
+        self.0.listen(local, backlog)
+    }
+    fn accept(&mut self, listener: Handle) -> nb::Result<(Handle, SocketAddr), NetError> {
+        self.0.accept(listener)
+    }
+    fn connect(&mut self, remote: SocketAddr) -> Result<Handle, NetError> {
+        self.0.connect(remote)
+    }
+    fn connected(&mut self, socket: Handle) -> nb::Result<(), NetError> {
+        self.0.connected(socket)
+    }
+    fn recv(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<usize, NetError> {
+        self.0.recv(socket, buf)
+    }
+    fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, NetError> {
+        self.0.send(socket, buf)
+    }
+    fn shutdown(&mut self, socket: Handle) -> Result<(), NetError> {
+        self.0.shutdown(socket)
+    }
+    fn close(&mut self, socket: Handle) {
+        self.0.close(socket);
+    }
+    fn abort(&mut self, socket: Handle) {
+        self.0.abort(socket);
+    }
+    fn local_addr(&self, socket: Handle) -> Result<SocketAddr, NetError> {
+        self.0.local_addr(socket)
+    }
+    fn watch(&mut self, socket: Handle, interest: Interest, token: Token) -> Result<(), NetError> {
+        self.0.watch(socket, interest, token)
+    }
+    fn next_ready(&mut self) -> Option<Token> {
+        self.0.next_ready()
+    }
+    fn pick(&mut self, ready: impl FnOnce() -> u32) -> u32 {
+        self.0.device_mut().order.pick(ready)
+    }
+}
 
 /// What the stack of a host is like.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +158,7 @@ fn stack<const N: usize>(boot: &Boot<'_>, tuning: &Tuning) -> Tcp<N> {
     });
     let table = SocketSet::new(Vec::with_capacity(N));
     // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
-    Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration")
+    Tcp(Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration"))
 }
 
 /// A program and its stack, as one node of a world.
@@ -123,6 +182,10 @@ impl<P: Program<Tcp<N>> + 'static, const N: usize> Node for Native<P, N> {
         core::mem::swap(self.stack.device_mut(), nic);
         next
     }
+
+    fn in_use(&self) -> Option<usize> {
+        Some(N - self.stack.free_sockets())
+    }
 }
 
 /// A stack whose program is elsewhere: [`World::lend`] brings them together.
@@ -143,6 +206,10 @@ impl<const N: usize> Node for Open<N> {
         let next = self.stack.next_deadline(now).into_iter().chain(program).min();
         core::mem::swap(self.stack.device_mut(), nic);
         next
+    }
+
+    fn in_use(&self) -> Option<usize> {
+        Some(N - self.stack.free_sockets())
     }
 }
 
@@ -170,10 +237,13 @@ impl World {
         if !self.get::<Open<N>>(host).is_some_and(|open| open.waiting) {
             return false;
         }
-        let Some(open) = self.get_mut::<Open<N>>(host) else { return false };
-        open.waiting = false;
-        open.due = program.turn(now, &mut open.stack);
-        true
+        let turned = self.lend_node(host, |open: &mut Open<N>, nic| {
+            open.waiting = false;
+            core::mem::swap(open.stack.device_mut(), nic);
+            open.due = program.turn(now, &mut open.stack);
+            core::mem::swap(open.stack.device_mut(), nic);
+        });
+        turned.is_some()
     }
 
     /// Adds a host that runs what `make` gives at each boot; it boots at the next step.

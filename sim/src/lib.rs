@@ -9,9 +9,10 @@
 //! |---|---|
 //! | [`world`] | hosts, links, virtual time; the run loop |
 //! | [`host`] | a host that runs a program on a TCP/IP stack |
-//! | [`link`] | latency, jitter, rate, queue, loss |
+//! | [`link`] | latency, jitter, rate, queue, loss, damage, reordering, duplicates |
 //! | [`frame`] | network cards, and the buffers of frames |
-//! | [`fault`] | crashes, outages and cut connections as plain data |
+//! | [`fault`] | all that goes wrong, as plain data: of hosts, links, frames, clocks, and of the order of tasks |
+//! | [`oracle`] | what must hold in every world: TCP on the wire, HTTP, streams, liveness |
 //! | [`mill`] | a simulated download, as a `sim:` URL says |
 //! | [`plan`] | a seed and its faults as a file that can be edited and replayed |
 //! | [`check`] | seed sweeps that end in a plan to replay |
@@ -47,6 +48,8 @@ pub mod frame;
 pub mod host;
 pub mod link;
 pub mod mill;
+pub mod oracle;
+mod order;
 pub mod plan;
 pub mod report;
 mod reset;

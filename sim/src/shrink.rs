@@ -140,8 +140,11 @@ fn run<E: Display>(test: &impl Fn(&Plan) -> Result<(), E>, plan: &Plan) -> Resul
     }
 }
 
-/// A failure without its numbers: two of the same kind say the same.
+/// What a failure is recognised by: the oracle that it names in brackets; else its words, without their numbers.
 fn kind(why: &str) -> String {
+    if let Some((oracle, _)) = why.strip_prefix('[').and_then(|why| why.split_once(']')) {
+        return oracle.to_owned();
+    }
     why.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 

@@ -121,10 +121,12 @@ pub enum Kind {
     Unsqueezed = 26,
     /// Nothing goes wrong any more.
     Healed = 27,
+    /// Another task than the longest ready is polled next; the length is how many were passed over.
+    Picked = 28,
 }
 
 /// One more than the highest number of a [`Kind`].
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 
 impl Kind {
     pub(crate) const fn words(self) -> &'static str {
@@ -153,6 +155,7 @@ impl Kind {
             Self::Squeezed => "rate squeezed",
             Self::Unsqueezed => "rate restored",
             Self::Healed => "all is well from here on",
+            Self::Picked => "task preferred",
             Self::LinkDown => "link down",
             Self::LinkUp => "link up",
             Self::Reset => "connection cut",
@@ -197,6 +200,7 @@ impl Event {
         let number = match (self.kind, self.len) {
             (_, 0) => String::new(),
             (Kind::Boot, boots) => format!(" {boots}"),
+            (Kind::Picked, passed) => format!(" to {passed}"),
             (_, bytes) => format!(", {bytes} B"),
         };
         format!("{line}: {what}{number} [{:016x}]", self.hash)

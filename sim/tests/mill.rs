@@ -7,8 +7,8 @@ use tidemill_core::time::{Duration, EPOCH, Instant};
 use tidemill_sim::check::{check, check_corpus, repeat};
 use tidemill_sim::fault::Fault;
 use tidemill_sim::mill::{End, Mill, Scenario};
+use tidemill_sim::oracle::{Http, expect_all};
 use tidemill_sim::plan::Plan;
-use tidemill_sim::trace::Kind;
 use tidemill_sim::world::World;
 
 fn scenario(url: &str) -> Scenario {
@@ -91,24 +91,9 @@ fn a_server_that_stays_away_is_given_up_in_time_and_with_the_reason() {
 #[test]
 fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
     check(0..1000, |world| {
+        world.watch(Http::new(80));
         completes(world)?;
-        for (what, kind) in [
-            ("a crash", Kind::Crash),
-            ("a frame to a host that is off", Kind::NobodyHome),
-            ("a link that is down", Kind::DroppedDown),
-            ("a full queue", Kind::DroppedQueue),
-            ("a lost frame", Kind::DroppedLoss),
-            ("a damaged frame", Kind::Damaged),
-            ("a frame that comes twice", Kind::Duplicated),
-            ("a pause", Kind::Paused),
-            ("a reset", Kind::Reset),
-            ("a clock that is changed", Kind::ClockSet),
-            ("a slow host", Kind::Slowed),
-            ("a stalled card", Kind::Stalled),
-            ("a squeezed link", Kind::Squeezed),
-        ] {
-            world.sometimes(what, world.trace().count(kind) > 0);
-        }
+        expect_all(world);
         if world.seed() >= 100 {
             return Ok(());
         }

@@ -150,6 +150,19 @@ fn after_a_crash_a_lent_program_finds_its_sockets_unknown() {
 }
 
 #[test]
+fn a_request_that_comes_twice_makes_one_connection() {
+    for seed in 0..50 {
+        let link = Link::new().duplicate_ppm(1_000_000);
+        let mut echo = Echo::new(World::new(seed), link, 1000);
+        echo.world.watch_wire();
+        assert_eq!(echo.run().map(|(_, result)| result), Some(Ok(())), "seed {seed}");
+        echo.world.run_until(ms(60_000)).unwrap();
+        let stack = echo.world.stack::<Server>(echo.server).expect("it is on");
+        assert_eq!((stack.counters().accepted, stack.counters().half_open_expired), (1, 0), "seed {seed}");
+    }
+}
+
+#[test]
 fn an_outage_delays_a_transfer_and_no_more() {
     let link = Link::new().latency(Duration::from_millis(10)).rate_bps(20_000_000);
     let time = |outage: bool| {

@@ -10,7 +10,7 @@
 //! | `slot` | who holds a socket; handles with generations; end of stream and failure, kept until `close` |
 //! | `ready` | one-shot tokens for sockets that became ready |
 //! | `ports` | ephemeral ports that skip tuples in use, TIME-WAIT included |
-//! | `gate` | a full backlog drops connection requests where smoltcp would refuse them |
+//! | `gate` | a full backlog drops connection requests where smoltcp would refuse them; one that comes twice is one |
 //!
 //! A listener holds `backlog` sockets of the table, each listening at the same port; one that a peer takes is replaced
 //! as soon as a socket is free. A socket its holder closed *lingers* in the table until its peer knows; when sockets
@@ -96,13 +96,14 @@ mod ready;
 mod slot;
 mod stack;
 
-use self::gate::{Budget, Gate};
+use self::gate::{Budget, Gate, Peer};
 use self::ports::Ports;
 use self::ready::Readiness;
 use self::slot::{Role, Slot, is_spent, wipe};
 use super::{Error, Interest};
 use crate::time::{Duration, EPOCH, Instant};
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
+use heapless::vec::VecView;
 use smoltcp::iface::{Config as IfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::{Device, Medium};
 use smoltcp::socket::tcp::{Socket, State};
@@ -304,9 +305,17 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 None => Budget { port: 0, left: Cell::new(0) },
             });
         let budgets = if budgets.iter().any(|budget| budget.port != 0) { &budgets[..] } else { &[] };
+        let mut peers = heapless::Vec::<Peer, N>::new();
+        if !budgets.is_empty() {
+            let talking = (0..N).map(|index| self.socket(index)).filter(|socket| socket.state() != State::Closed);
+            let talking = talking.filter_map(|socket| Some((socket.remote_endpoint()?, socket.local_endpoint()?.port)));
+            // There are not more than sockets.
+            talking.for_each(|peer| _ = peers.push(peer));
+        }
+        let peers: &RefCell<VecView<Peer>> = &RefCell::new(peers);
         let connecting = self.slots.iter().any(Slot::is_connecting);
         for taken in 0..INGRESS_MAX {
-            let mut gate = Gate { device: &mut self.device, budgets };
+            let mut gate = Gate { device: &mut self.device, budgets, peers };
             let result = self.iface.poll_ingress_single(instant(self.now), &mut gate, &mut self.sockets);
             match result {
                 PollIngressSingleResult::None => return taken > 0,
