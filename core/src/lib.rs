@@ -23,6 +23,7 @@
 //! | [`cookie`] | cookies as browsers keep them, in a jar of fixed capacity: RFC 6265bis |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
+//! | [`robots`] | what a site asks of crawlers: RFC 9309, for one agent, in fixed memory |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack; address classes, ports and their services |
 //! | [`url`] | URLs: RFC 3986, and Python's `urllib.parse` |
 //!
@@ -50,6 +51,7 @@ mod pace;
 pub mod pool;
 pub mod queue;
 pub mod random;
+pub mod robots;
 pub mod sched;
 mod sync;
 pub mod task;
