@@ -79,9 +79,30 @@ impl State {
 }
 
 const STATE: u8 = 0b0111;
-const WATCHED: u8 = 0b1000;
+const WATCHED: u8 = 1 << 3;
+const ABANDONED: u8 = 1 << 4;
+const RELEASED: u8 = 1 << 5;
 
-/// A [`State`] that threads, cores and interrupts may share, and whether anybody wants to be told of its end.
+/// Who has to do with a future, beside whoever asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Parties {
+    /// Somebody watches, and is to be told of the end.
+    pub watched: bool,
+    /// Nobody will ask for the result: its owner has gone.
+    pub abandoned: bool,
+    /// Whoever was to run it has let go of it.
+    pub released: bool,
+}
+
+impl Parties {
+    const fn from_bits(bits: u8) -> Self {
+        Self { watched: bits & WATCHED != 0, abandoned: bits & ABANDONED != 0, released: bits & RELEASED != 0 }
+    }
+}
+
+/// A [`State`] that threads, cores and interrupts may share, and who has to do with it: whether anybody wants to be told
+/// of its end, and which of the two that it stands between, who runs it and who owns its result, has let go of it.
 ///
 /// The result belongs to whoever made the last transition, and lies elsewhere: write it before [`finish`](Self::finish),
 /// which releases it; read it after [`state`](Self::state) or [`watch`](Self::watch), which acquire it.
@@ -154,14 +175,57 @@ impl Cell {
     /// Asks to be told of the end. True: it has not ended, and whoever ends it will learn that somebody watches. False:
     /// it has ended, nobody will tell.
     pub fn watch(&self) -> bool {
-        !State::from_bits(self.0.fetch_or(WATCHED, Ordering::AcqRel)).is_ended()
+        self.mark_living(WATCHED)
+    }
+
+    /// 2. As [`finish`](Self::finish), and lets go of it in the same step, unless it is watched. Returns who else there
+    /// was: if somebody watches, tell, then [`release`](Self::release); else, if it is abandoned, nobody knows it any
+    /// more.
+    ///
+    /// # Errors
+    /// It was not running.
+    pub fn finish_and_release(&self, ok: bool) -> Result<Parties, InvalidState> {
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| {
+                let released = if bits & WATCHED == 0 { RELEASED } else { 0 };
+                Some(State::from_bits(bits).finish(ok)? as u8 | bits & !STATE | released)
+            })
+            .map(Parties::from_bits)
+            .map_err(|bits| InvalidState(State::from_bits(bits)))
+    }
+
+    /// Its owner goes, and nobody will ask for the result. True: whoever ends it will learn of it, and drops the result.
+    /// False: it has ended; drop the result, then [`leave`](Self::leave).
+    pub fn abandon(&self) -> bool {
+        self.mark_living(ABANDONED)
+    }
+
+    /// The owner of a future that has ended goes. If it is released, nobody knows it any more.
+    pub fn leave(&self) -> Parties {
+        Parties::from_bits(self.0.fetch_or(ABANDONED, Ordering::AcqRel))
+    }
+
+    /// Whoever was to run it goes. If it is abandoned, nobody knows it any more.
+    pub fn release(&self) -> Parties {
+        Parties::from_bits(self.0.fetch_or(RELEASED, Ordering::AcqRel))
+    }
+
+    /// Who has to do with it now.
+    pub fn parties(&self) -> Parties {
+        Parties::from_bits(self.0.load(Ordering::Acquire))
+    }
+
+    /// Marks it, unless it has ended.
+    fn mark_living(&self, mark: u8) -> bool {
+        let marked = |bits| if State::from_bits(bits).is_ended() { None } else { Some(bits | mark) };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, marked).is_ok()
     }
 
     /// Makes a transition, unless it is not allowed. Returns whether it was watched.
     fn step(&self, next: impl Fn(State) -> Option<State>) -> Result<bool, State> {
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |bits| {
-                Some(next(State::from_bits(bits))? as u8 | bits & WATCHED)
+                Some(next(State::from_bits(bits))? as u8 | bits & !STATE)
             })
             .map(|bits| bits & WATCHED != 0)
             .map_err(State::from_bits)
@@ -228,7 +292,9 @@ mod tests {
                 "{from:?}"
             );
             assert_eq!(from.is_ended(), !matches!(from, Pending | Running));
-            assert_eq!(State::from_bits(from as u8 | WATCHED), from, "a state and its bits are the same thing");
+            for marks in [WATCHED, ABANDONED, RELEASED] {
+                assert_eq!(State::from_bits(from as u8 | marks), from, "a state and its bits are the same thing");
+            }
         }
     }
 
@@ -271,6 +337,33 @@ mod tests {
         assert!(cell.watch(), "many may watch");
         assert_eq!(cell.finish(true), Ok(true));
         assert!(!cell.watch());
+    }
+
+    #[test]
+    fn a_result_is_dropped_by_its_owner_or_by_who_ends_it_when_there_is_none() {
+        let nobody = Parties { watched: false, abandoned: false, released: false };
+        let cell = Cell::new();
+        assert!(cell.start());
+        assert_eq!(cell.finish_and_release(true), Ok(nobody));
+        assert!(!cell.abandon(), "the owner drops it, then goes");
+        assert_eq!(cell.leave(), Parties { released: true, ..nobody });
+
+        let cell = Cell::new();
+        assert!(cell.abandon());
+        assert!(cell.start(), "that nobody asks does not stop it");
+        assert_eq!(cell.finish_and_release(false), Ok(Parties { abandoned: true, ..nobody }));
+        assert_eq!(cell.finish_and_release(false), Err(InvalidState(State::Failed)));
+    }
+
+    #[test]
+    fn who_ends_what_is_watched_lets_go_of_it_when_all_were_told() {
+        let cell = Cell::new();
+        assert!(cell.watch());
+        assert!(cell.start());
+        assert!(cell.finish_and_release(true).unwrap().watched);
+        assert!(!cell.parties().released);
+        assert!(!cell.leave().released);
+        assert!(cell.release().abandoned);
     }
 
     proptest! {
@@ -386,6 +479,39 @@ mod loom_tests {
             }
             assert_ne!(worker.join().unwrap(), too_late);
         });
+    }
+
+    /// Who runs it and who owns its result each let go of it; memory and result are each freed once.
+    #[test]
+    fn loom_of_an_owner_who_goes_while_the_future_ends_one_drops_the_result_and_one_frees_it() {
+        for watched in [false, true] {
+            loom::model(move || {
+                let cell = Arc::new(Cell::new());
+                let result = Arc::new(AtomicU32::new(0));
+                if watched {
+                    assert!(cell.watch());
+                }
+                let worker = {
+                    let (cell, result) = (cell.clone(), result.clone());
+                    thread::spawn(move || {
+                        assert!(cell.start());
+                        result.store(7, Ordering::Relaxed);
+                        let parties = cell.finish_and_release(true).unwrap();
+                        let frees = if parties.watched { cell.release().abandoned } else { parties.abandoned };
+                        (parties.abandoned, frees)
+                    })
+                };
+                let drops = !cell.abandon();
+                if drops {
+                    assert_eq!(result.load(Ordering::Relaxed), 7, "ended, but its result is not there");
+                }
+                let frees = drops && cell.leave().released;
+                assert_eq!((drops, frees), {
+                    let (dropped, freed) = worker.join().unwrap();
+                    (!dropped, !freed)
+                });
+            });
+        }
     }
 
     #[test]
