@@ -179,8 +179,7 @@ impl Cell {
     }
 
     /// 2. As [`finish`](Self::finish), and lets go of it in the same step, unless it is watched. Returns who else there
-    /// was: if somebody watches, tell, then [`release`](Self::release); else, if it is abandoned, nobody knows it any
-    /// more.
+    ///    was. If somebody watches: tell, then [`release`](Self::release). Else, if it is abandoned, nobody knows it now.
     ///
     /// # Errors
     /// It was not running.

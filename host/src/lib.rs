@@ -6,6 +6,7 @@
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`serve`] | a folder, served over HTTP |
 //! | [`socket`] | Python's `socket`: every family, type and call |
+//! | [`threads`] | `concurrent.futures` and `threading`: a pool, futures, thread-locals, timers, a scheduler, queues |
 //! | `url` | with the feature `idna`: domains beyond ASCII |
 //!
 //! A folder served, and a file of it downloaded, both over the system's sockets:
@@ -44,6 +45,7 @@ pub mod download;
 pub mod net;
 pub mod serve;
 pub mod socket;
+pub mod threads;
 #[cfg(feature = "idna")]
 pub mod url;
 mod words;
