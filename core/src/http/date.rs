@@ -103,10 +103,18 @@ pub fn parse(text: &[u8]) -> Option<u64> {
         .filter(|_| second <= 60)
 }
 
-/// The second at which a date and a time of day begin; `None` if there is no such date or time, or no such year in any
-/// calendar: the Gregorian one, which starts in 1601 for computers. What comes before 1970 is second 0.
-pub(crate) fn seconds_since_1970(year: u64, month: u64, day: u64, [hour, minute, second]: [u64; 3]) -> Option<u64> {
-    let date_exists = year >= 1601 && (1..=days_in(year, month)).contains(&day);
+/// The second at which a date and a time of day (hour, minute, second) begin. `None` if there is no such day or time, or
+/// the year is before 1601. What comes before 1970 is second 0. Months and days count from 1.
+///
+/// ```
+/// use tidemill_core::http::date::seconds_since_1970;
+/// assert_eq!(seconds_since_1970(1994, 11, 6, [8, 49, 37]), Some(784_111_777));
+/// assert_eq!(seconds_since_1970(2023, 2, 29, [0, 0, 0]), None);
+/// ```
+pub fn seconds_since_1970(year: u64, month: u64, day: u64, time: [u64; 3]) -> Option<u64> {
+    let [hour, minute, second] = time;
+    let date_exists =
+        (1601..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
     let time_exists = hour < 24 && minute < 60 && second < 60;
     if !date_exists || !time_exists {
         return None;
