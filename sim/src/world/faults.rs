@@ -44,13 +44,22 @@ impl World {
     /// # Errors
     /// [`Error::UnknownHost`], [`Error::NoLink`].
     pub fn draw_faults(&mut self, menu: &Menu) -> Result<(), Error> {
+        self.draw_faults_where(menu, |_| true)
+    }
+
+    /// As [`World::draw_faults`], without those for which `may` is false: what a program cannot survive, say.
+    ///
+    /// # Errors
+    /// [`Error::UnknownHost`], [`Error::NoLink`].
+    pub fn draw_faults_where(&mut self, menu: &Menu, may: impl Fn(&Fault) -> bool) -> Result<(), Error> {
         if self.mode != Mode::Search {
             return Ok(());
         }
         if fault::draws_order(self.seed) {
             self.shuffle_tasks();
         }
-        let faults = fault::draw(self.seed, menu);
+        let mut faults = fault::draw(self.seed, menu);
+        faults.retain(may);
         faults.iter().try_for_each(|&fault| self.schedule(fault))?;
         self.drawn.extend(faults);
         Ok(())
