@@ -363,7 +363,9 @@ pub fn explain<E: Display>(
     world.keep_frame_faults();
     let again = "it failed once, and not again: something beside its seed decides";
     let why = run(test, &mut world).err().unwrap_or_else(|| again.into());
-    let full = world.plan();
+    let mut full = world.plan();
+    // What was to come after the failure never happened.
+    full.faults.retain(|fault| fault.at().is_none_or(|at| at <= world.now()));
     let shrunk = shrink(full.clone(), why, |plan| run(test, &mut replay(plan)));
     Explained::new(shrunk, Some(&full), test, how, folder)
 }
@@ -457,6 +459,25 @@ mod tests {
         assert!(folder.join("report.html").exists() && folder.join("world.pcapng").exists());
         assert!(text.contains(&format!("shrunk from {} faults to 2 in ", explained.faults)), "{text}");
         assert!(text.contains("kind = \"crash\"") && text.ends_with("repro.sh"), "{text}");
+    }
+
+    #[test]
+    fn what_the_test_has_too_much_of_is_shrunk_too() {
+        let test = |world: &mut World| {
+            let (hosts, _) = (world.size(1..=20), world.size(0..=9));
+            for n in 0..hosts {
+                idle(world, &format!("host {n}"), n as u16);
+            }
+            while world.step().unwrap().is_some() {}
+            if hosts > 4 { Err("[crowd] too many") } else { Ok(()) }
+        };
+        let (report, _) = explore(0..50, 1, test);
+        assert!((20..50).contains(&report.failed), "{report}");
+        let folder = tempfile::tempdir().unwrap();
+        let explained = explain(report.failures[0].seed, &test, "", folder.path().join("failure"));
+        let [crate::fault::Fault::Size { nth: 0, value: 5..=9 }] = explained.shrunk.plan.faults[..] else {
+            panic!("{explained}")
+        };
     }
 
     #[test]

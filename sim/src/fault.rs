@@ -158,6 +158,14 @@ pub enum Fault {
         /// How many tasks are passed over; at most 15, and all but the last ready.
         pick: u32,
     },
+    /// No fault, but what the test itself may have more or less of: see
+    /// [`World::size`](crate::world::World::size). One that is not listed is as small as it may be.
+    Size {
+        /// Which of all that the test asked for, from 0.
+        nth: u32,
+        /// How much.
+        value: u64,
+    },
     /// One frame is lost.
     Drop {
         /// From, to.
@@ -218,9 +226,16 @@ pub(crate) enum FrameFault {
 }
 
 impl Fault {
-    /// When it begins; `None` for what happens to a frame, or to the order of tasks.
+    /// When it begins; `None` for what has no time of its own: what happens to a frame, or
+    /// to the order of tasks, and sizes.
     pub fn at(&self) -> Option<Instant> {
-        match *self {
+        let mut fault = *self;
+        fault.at_mut().copied()
+    }
+
+    /// When it begins, to be changed; `None` as for [`Fault::at`].
+    pub(crate) fn at_mut(&mut self) -> Option<&mut Instant> {
+        match self {
             Self::Crash { at, .. }
             | Self::Outage { at, .. }
             | Self::Silence { at, .. }
@@ -231,12 +246,7 @@ impl Fault {
             | Self::ClockStep { at, .. }
             | Self::ClockDrift { at, .. }
             | Self::Reset { at, .. } => Some(at),
-            Self::Sched { .. }
-            | Self::Drop { .. }
-            | Self::Flip { .. }
-            | Self::Cut { .. }
-            | Self::Delay { .. }
-            | Self::Duplicate { .. } => None,
+            _ => None,
         }
     }
 
@@ -256,6 +266,7 @@ impl Fault {
             Self::ClockDrift { .. }
             | Self::Reset { .. }
             | Self::Sched { .. }
+            | Self::Size { .. }
             | Self::Drop { .. }
             | Self::Flip { .. }
             | Self::Cut { .. } => None,

@@ -1,8 +1,12 @@
 //! Shrinking: from a plan that fails to one that fails in the same way with fewer and smaller faults.
 //!
-//! First whole kinds of faults are struck, then halves, quarters and so on down to single ones (Zeller and Hildebrandt's
-//! delta debugging), then what is left is made shorter. A step counts only if the *same* thing fails, numbers in its words aside: else one
-//! would shrink towards another failure.
+//! First whole kinds of faults are struck, then what the test itself can do with less of ([`World::size`]), then halves,
+//! quarters and so on down to single faults (Zeller and Hildebrandt's delta debugging). What is left is made shorter from
+//! both ends, then simpler: a crash becomes a pause, an outage the silence of one direction, damage a loss; last of all
+//! times become round. A step counts only if the *same* thing fails: the same [oracle](crate::oracle), or, where none is
+//! named, the same words, numbers aside. Else one would shrink towards another failure.
+//!
+//! [`World::size`]: crate::world::World::size
 //!
 //! ```
 //! use tidemill_core::time::{Duration, EPOCH};
@@ -36,6 +40,9 @@ use crate::plan::Plan;
 /// How many runs shrinking may take.
 pub const RUNS_MAX: u32 = 500;
 
+/// How long it may take. Whichever comes first ends it with the best so far.
+pub const TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What is left of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shrunk {
@@ -47,24 +54,29 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Shrinks a plan that failed with `why`; at most [`RUNS_MAX`] runs. A panic of `test` is a failure.
+/// Shrinks a plan that failed with `why`; at most [`RUNS_MAX`] runs or [`TIME_MAX`]. A panic of `test` is a failure.
+#[expect(clippy::disallowed_methods, reason = "a limit of patience, outside of every world")]
 pub fn shrink<E: Display>(plan: Plan, why: String, test: impl Fn(&Plan) -> Result<(), E>) -> Shrunk {
-    let mut search = Search { best: Shrunk { plan, why, runs: 0 }, test };
+    let mut search = Search { best: Shrunk { plan, why, runs: 0 }, test, began: std::time::Instant::now() };
     search.strike_kinds();
+    search.strike_sizes();
     search.strike();
     search.shorten();
+    search.simplify();
     search.best
 }
 
 struct Search<F> {
     best: Shrunk,
     test: F,
+    began: std::time::Instant,
 }
 
 impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
     /// Runs with these faults instead, and keeps them if the same thing fails.
     fn accept(&mut self, faults: Vec<Fault>) -> bool {
-        if self.best.runs >= RUNS_MAX || faults == self.best.plan.faults {
+        let over = self.best.runs >= RUNS_MAX || self.began.elapsed() > TIME_MAX;
+        if over || faults == self.best.plan.faults {
             return false;
         }
         self.best.runs += 1;
@@ -75,6 +87,13 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
             self.best = Shrunk { plan, why, ..self.best };
         }
         same
+    }
+
+    /// Puts another fault in the place of one.
+    fn replace(&mut self, index: usize, fault: Fault) -> bool {
+        let mut faults = self.best.plan.faults.clone();
+        faults[index] = fault;
+        self.accept(faults)
     }
 
     fn strike_kinds(&mut self) {
@@ -88,6 +107,22 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
             let mut faults = self.best.plan.faults.clone();
             faults.retain(|fault| discriminant(fault) != kind);
             self.accept(faults);
+        }
+    }
+
+    /// The fewer clients there are, the faster are all runs that follow.
+    fn strike_sizes(&mut self) {
+        let mut index = 0;
+        while index < self.best.plan.faults.len() {
+            if matches!(self.best.plan.faults[index], Fault::Size { .. }) {
+                let mut faults = self.best.plan.faults.clone();
+                faults.remove(index);
+                if self.accept(faults) {
+                    continue;
+                }
+                self.reduce(index, slighter);
+            }
+            index += 1;
         }
     }
 
@@ -111,13 +146,35 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
         }
     }
 
-    /// Halves how long each fault lasts, as often as it still fails.
+    /// Puts what `smaller` makes of a fault in its place, as often as it still fails; whether it ever did.
+    fn reduce(&mut self, index: usize, smaller: fn(Fault) -> Option<Fault>) -> bool {
+        let mut reduced = false;
+        while let Some(fault) = smaller(self.best.plan.faults[index]) {
+            if !self.replace(index, fault) {
+                break;
+            }
+            reduced = true;
+        }
+        reduced
+    }
+
     fn shorten(&mut self) {
         for index in 0..self.best.plan.faults.len() {
-            loop {
-                let mut faults = self.best.plan.faults.clone();
-                let halved = faults[index].span_mut().is_some_and(halve);
-                if !halved || !self.accept(faults) {
+            while self.reduce(index, shorter) | self.reduce(index, later) {}
+        }
+    }
+
+    fn simplify(&mut self) {
+        for index in 0..self.best.plan.faults.len() {
+            for simpler in simpler(self.best.plan.faults[index]).into_iter().flatten() {
+                if self.replace(index, simpler) {
+                    break;
+                }
+            }
+            self.reduce(index, slighter);
+            for unit in [1_000_000, 100_000, 1_000] {
+                let rounded = rounded(self.best.plan.faults[index], unit);
+                if rounded.is_some_and(|rounded| self.replace(index, rounded)) {
                     break;
                 }
             }
@@ -125,11 +182,59 @@ impl<E: Display, F: Fn(&Plan) -> Result<(), E>> Search<F> {
     }
 }
 
-/// False: it is as short as it can be.
-fn halve(span: &mut Duration) -> bool {
-    let ticks = span.as_ticks();
-    *span = Duration::from_ticks(ticks / 2);
-    ticks > 1
+/// Over in half the time.
+fn shorter(mut fault: Fault) -> Option<Fault> {
+    let span = fault.span_mut().filter(|span| span.as_ticks() > 0)?;
+    *span /= 2;
+    Some(fault)
+}
+
+/// Begins when half of it would have been over, and ends as before.
+fn later(mut fault: Fault) -> Option<Fault> {
+    let span = fault.span_mut()?;
+    let half = Duration::from_ticks(span.as_ticks().div_ceil(2));
+    if half.as_ticks() == 0 {
+        return None;
+    }
+    *span -= half;
+    let at = fault.at_mut()?;
+    *at += half;
+    Some(fault)
+}
+
+/// Half as much of it.
+fn slighter(mut fault: Fault) -> Option<Fault> {
+    let before = fault;
+    match &mut fault {
+        Fault::Slow { turn, .. } => *turn /= 2,
+        Fault::ClockDrift { ppm, .. } => *ppm /= 2,
+        Fault::Sched { pick, .. } => *pick = (*pick / 2).max(1),
+        Fault::Size { value, .. } => *value /= 2,
+        _ => return None,
+    }
+    (fault != before).then_some(fault)
+}
+
+/// What is easier to understand, the best first.
+fn simpler(fault: Fault) -> [Option<Fault>; 2] {
+    match fault {
+        Fault::Crash { host, at, off_for: Some(lasts) } => [Some(Fault::Pause { host, at, lasts }), None],
+        Fault::Outage { link: (a, b), at, lasts } => {
+            [(a, b), (b, a)].map(|link| Some(Fault::Silence { link, at, lasts }))
+        }
+        Fault::Flip { link, frame, .. } | Fault::Cut { link, frame, .. } | Fault::Delay { link, frame, .. } => {
+            [Some(Fault::Drop { link, frame }), None]
+        }
+        _ => [None; 2],
+    }
+}
+
+/// Begins at a multiple of `unit`, in µs, if it does not; at most so much earlier.
+fn rounded(mut fault: Fault, unit: u64) -> Option<Fault> {
+    let at = fault.at_mut()?;
+    let rest = at.as_ticks() % unit;
+    *at -= Duration::from_ticks(rest);
+    (rest > 0).then_some(fault)
 }
 
 /// What a run of the plan says, if it fails or panics.
@@ -195,6 +300,54 @@ mod tests {
         });
         let Fault::Crash { off_for: Some(span), .. } = shrunk.plan.faults[0] else { panic!("{shrunk:?}") };
         assert!((1_000..2_000).contains(&span.as_ticks()), "{span}");
+    }
+
+    #[test]
+    fn an_outage_is_cut_to_the_moment_and_the_direction_that_matter() {
+        let (a, b) = (HostId::new(0), HostId::new(1));
+        let at = Instant::from_ticks(1_234_567);
+        let outage = Fault::Outage { link: (a, b), at, lasts: Duration::from_secs(3) };
+        // Whatever keeps b from being heard at 3 s.
+        let moment = Instant::from_ticks(3_000_000);
+        let shrunk = shrink(Plan { seed: 1, faults: vec![outage] }, "[wire] silent".into(), |plan| {
+            let silent = plan.faults.iter().any(|fault| match *fault {
+                Fault::Outage { at, lasts, .. } => (at..at + lasts).contains(&moment),
+                Fault::Silence { link, at, lasts } => link == (b, a) && (at..at + lasts).contains(&moment),
+                _ => false,
+            });
+            if silent { Err("[wire] silent") } else { Ok(()) }
+        });
+        let Fault::Silence { link, at, lasts } = shrunk.plan.faults[0] else { panic!("{shrunk:?}") };
+        assert_eq!(link, (b, a));
+        assert!(at.as_ticks() % 1_000 == 0 && lasts.as_millis() < 1_000, "{shrunk:?}");
+    }
+
+    #[test]
+    fn what_is_not_needed_becomes_as_simple_as_it_may_be() {
+        let (link, host, one) = ((HostId::new(0), HostId::new(1)), HostId::new(0), Duration::from_ticks(1));
+        let at = Instant::from_ticks(7_000_000);
+        for (fault, simple) in [
+            (Fault::Crash { host, at, off_for: Some(one) }, Fault::Pause { host, at, lasts: one }),
+            (Fault::Flip { link, frame: 3, bit: 9 }, Fault::Drop { link, frame: 3 }),
+            (Fault::Sched { host, nth: 4, pick: 13 }, Fault::Sched { host, nth: 4, pick: 1 }),
+            (Fault::Size { nth: 0, value: 100 }, Fault::Size { nth: 0, value: 0 }),
+        ] {
+            let shrunk = shrink(Plan { seed: 1, faults: vec![fault] }, "x".into(), |plan| {
+                let gone = |mut fault: Fault| fault.span_mut().is_some_and(|span| span.as_ticks() == 0);
+                if plan.faults.is_empty() || gone(plan.faults[0]) { Ok(()) } else { Err("x") }
+            });
+            assert_eq!(shrunk.plan.faults, [simple]);
+        }
+    }
+
+    #[test]
+    fn another_oracle_is_another_failure_whatever_it_says() {
+        let shrunk = shrink(plan(0..4), "[wire] a".into(), |plan| match times(plan).len() {
+            4 => Err("[wire] a"),
+            3 => Err("[wire] something else"),
+            _ => Err("[http] a"),
+        });
+        assert_eq!((shrunk.plan.faults.len(), shrunk.why.as_str()), (3, "[wire] something else"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What goes wrong: scheduled, drawn, begun, ended, healed.
 
+use core::ops::RangeInclusive;
+
+use tidemill_core::random::{below, draw};
 use tidemill_core::time::{Duration, Instant};
 
 use super::{Error, HostId, Mode, World, after};
@@ -63,6 +66,34 @@ impl World {
         faults.iter().try_for_each(|&fault| self.schedule(fault))?;
         self.drawn.extend(faults);
         Ok(())
+    }
+
+    /// How much the test should have of something that it may have less of when a failure is shrunk: clients, requests,
+    /// the length of a file. The seed draws it, evenly, within `bounds`, and the plan lists it as a [`Fault::Size`]. What
+    /// is drawn depends on how often this was called before, and on nothing else. To be called before the first step.
+    ///
+    /// ```
+    /// use tidemill_sim::world::World;
+    /// let mut world = World::new(7);
+    /// let clients = world.size(1..=20);
+    /// assert_eq!(World::replay(&world.plan()).size(1..=20), clients);
+    /// ```
+    pub fn size(&mut self, bounds: RangeInclusive<u64>) -> u64 {
+        const DRAW_SIZE: u64 = 0x7369_7A65;
+        let (least, most) = bounds.into_inner();
+        let most = most.max(least);
+        let nth = self.sizes;
+        self.sizes += 1;
+        if self.mode == Mode::Replay {
+            let listed = self.listed.iter().find_map(|fault| match *fault {
+                Fault::Size { nth: other, value } if other == nth => Some(value),
+                _ => None,
+            });
+            return listed.unwrap_or(least).clamp(least, most);
+        }
+        let value = least + below(draw(self.seed, &[DRAW_SIZE, nth.into()]), (most - least).saturating_add(1));
+        self.drawn.push(Fault::Size { nth, value });
+        value
     }
 
     /// From now on the seed decides which of the ready tasks of a host is polled next; until then the one that has been
@@ -216,6 +247,7 @@ impl World {
             }
             // They are the link's to see to, or the host's, and have no time at which they begin.
             Fault::Sched { .. }
+            | Fault::Size { .. }
             | Fault::Drop { .. }
             | Fault::Flip { .. }
             | Fault::Cut { .. }

@@ -92,6 +92,8 @@ pub struct World {
     mode: Mode,
     order: Rule,
     any_switch: bool,
+    /// How often it was asked for a size.
+    sizes: u32,
     counts_use: bool,
     /// What a plan lists, until the first step.
     listed: Vec<Fault>,
@@ -167,6 +169,7 @@ impl World {
             mode: Mode::Search,
             order: Rule::Longest,
             any_switch: false,
+            sizes: 0,
             counts_use: false,
             listed: Vec::new(),
             drawn: Vec::new(),
