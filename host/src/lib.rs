@@ -5,6 +5,7 @@
 //! | [`cookies`] | cookies in files: Netscape's `cookies.txt`, and LWP's |
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
+//! | [`process`] | functions run in other processes |
 //! | [`serve`] | a folder, served over HTTP |
 //! | [`socket`] | Python's `socket`: every family, type and call |
 //! | [`threads`] | `concurrent.futures` and `threading`: a pool, futures, thread-locals, timers, a scheduler, queues |
@@ -45,6 +46,7 @@
 pub mod cookies;
 pub mod download;
 pub mod net;
+pub mod process;
 pub mod serve;
 pub mod socket;
 pub mod threads;

@@ -197,6 +197,7 @@ fn a_time_limit_of_zero_never_waits_and_a_timeout_is_told_from_would_block() {
     assert!(began.elapsed() >= SHORT);
     a.setblocking(true).unwrap();
     assert_eq!(a.gettimeout(), None);
+    assert_eq!(a.recv(1, Flags::MSG_DONTWAIT), Err(Error::WouldBlock), "for this call alone");
     let waiting = thread::spawn(move || a.recv(1, NONE));
     thread::sleep(SHORT);
     b.send(b"x", NONE).unwrap();

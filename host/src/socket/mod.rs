@@ -80,6 +80,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{GetSockOpt, SetSockOpt};
 use socket2::{Domain, Protocol, Type};
 use wait::Patience;
+pub(crate) use wait::wait_for_any;
 
 /// Which kind of address a socket has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

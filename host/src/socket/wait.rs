@@ -1,7 +1,7 @@
 //! How long a call may wait, and waiting.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -41,7 +41,8 @@ impl Patience {
         loop {
             match call() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !matches!(self, Self::None) => {
+                // Where the kernel waits, it says this only if it was asked not to: MSG_DONTWAIT, SO_RCVTIMEO.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && matches!(self, Self::Until(_)) => {
                     self.wait(fd, ready)?;
                 }
                 result => return Ok(result?),
@@ -51,19 +52,22 @@ impl Patience {
 
     /// Waits until the socket is ready, or has failed, which the next call on it will tell.
     pub(super) fn wait(self, fd: BorrowedFd<'_>, ready: PollFlags) -> Result<(), Error> {
-        loop {
-            let left = match self {
-                Self::None => return Err(Error::WouldBlock),
-                Self::Endless => None,
-                Self::Until(deadline) => Some(TimeSpec::from(deadline.saturating_duration_since(Instant::now()))),
-            };
-            match ppoll(&mut [PollFd::new(fd.as_fd(), ready)], left, None) {
-                Ok(0) => return Err(Error::TimedOut),
-                Ok(_) => return Ok(()),
-                // A signal: what is left is counted anew.
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        let until = match self {
+            Self::None => return Err(Error::WouldBlock),
+            Self::Endless => None,
+            Self::Until(deadline) => Some(deadline),
+        };
+        if wait_for_any(&mut [PollFd::new(fd, ready)], until)? { Ok(()) } else { Err(Error::TimedOut) }
+    }
+}
+
+/// Waits until one of them is ready: true; or until that time has come: false. A signal changes nothing.
+pub(crate) fn wait_for_any(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<bool, Errno> {
+    loop {
+        let left = until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
+        match ppoll(fds, left, None) {
+            Err(Errno::EINTR) => {}
+            ready => return Ok(ready? > 0),
         }
     }
 }
