@@ -30,6 +30,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `smoltcp` | the TCP/IP stack of worlds without an operating system |
+//! | `idna` | domains beyond ASCII in URLs, by Unicode tables of 28 KiB |
 //! | `defmt` | every type can be formatted by defmt, and state changes are traced through it, at its level `trace` |
 //! | `log` | state changes are traced through log, at its level `trace`; with both, defmt is taken |
 //!

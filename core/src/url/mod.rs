@@ -31,6 +31,8 @@ mod clean;
 mod domain;
 mod error;
 mod folded;
+#[cfg(feature = "idna")]
+mod idna;
 mod join;
 mod netloc;
 mod parse;
@@ -53,6 +55,8 @@ pub use charset::{Charset, Undecodable, Unencodable};
 pub use domain::{AsciiOnly, DomainToAscii, IdnaError};
 pub use error::Error;
 pub use folded::Folded;
+#[cfg(feature = "idna")]
+pub use idna::Uts46;
 pub use join::urljoin;
 pub use parse::{DefragResult, ParseResult, urldefrag, urldefrag_in, urlparse, urlparse_in, urlunparse};
 pub use query::{Fields, Groups, QueryOptions, parse_qs, parse_qsl};
