@@ -17,6 +17,7 @@
 //! | [`plan`] | a seed and its faults as a file that can be edited and replayed |
 //! | [`check`] | seed sweeps that end in a plan to replay |
 //! | [`report`] | a run as text, as a capture for Wireshark, and as a page |
+//! | [`scenario`] | hosts, links, faults and what must hold, as a file; the built-in ones |
 //! | [`shrink`] | from a plan that fails to the faults that matter |
 //! | [`trace`] | what happened, as a hash, and where two runs part |
 //!
@@ -53,6 +54,7 @@ mod order;
 pub mod plan;
 pub mod report;
 mod reset;
+pub mod scenario;
 pub mod shrink;
 pub mod trace;
 pub mod world;

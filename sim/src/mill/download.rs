@@ -14,7 +14,7 @@ use crate::world::{Error, World};
 const HEAD: usize = 4096;
 
 /// Compares what it is given with what it should be, and notes which kilobytes it was given.
-struct Checked {
+pub(crate) struct Checked {
     content: Content,
     total: Option<u64>,
     written: Vec<bool>,
@@ -22,6 +22,18 @@ struct Checked {
 
 /// Part of the file that is noted as a whole; downloads are split at other places too, so it is small.
 const NOTED: u64 = 1 << 10;
+
+impl Checked {
+    /// Nothing yet of the content that this seed names.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { content: Content::new(seed), total: None, written: vec![] }
+    }
+
+    /// Whether every byte of a file of this length has come.
+    pub(crate) fn is_complete(&self, len: u64) -> bool {
+        self.total == Some(len) && self.written.iter().all(|&there| there)
+    }
+}
 
 impl Sink for Checked {
     type Error = String;
@@ -59,7 +71,7 @@ struct Download {
 
 impl Download {
     fn new(scenario: &Scenario, server: SocketAddr, connections: usize, options: Options<'static>) -> Self {
-        let sink = Checked { content: Content::new(scenario.seed), total: None, written: vec![] };
+        let sink = Checked::new(scenario.seed);
         let source = Source::new(&scenario.http_url());
         let slots = (0..connections).map(|_| Slot::EMPTY).collect();
         Self { fetch: Fetch::new(options, source, sink, slots, None), server, scratch: vec![0; 64 << 10] }
@@ -71,9 +83,8 @@ impl Download {
             Failure::Sink(why) => why.clone(),
             why => why.reason().to_string(),
         });
-        let sink = self.fetch.sink();
-        let complete = |&len: &u64| sink.total == Some(len) && sink.written.iter().all(|&there| there);
-        Some(outcome.and_then(|len| if complete(&len) { Ok(len) } else { Err("a part is missing".into()) }))
+        let complete = |len| if self.fetch.sink().is_complete(len) { Ok(len) } else { Err("a part is missing".into()) };
+        Some(outcome.and_then(complete))
     }
 }
 

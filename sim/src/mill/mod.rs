@@ -56,8 +56,11 @@ mod scenario;
 mod server;
 
 pub use content::Content;
+pub(crate) use download::Checked;
 pub use download::End;
+pub(crate) use scenario::{RATES, SHARES, SIZES, TIMES, Units, quantity};
 pub use scenario::{Scenario, ScenarioError};
+pub(crate) use server::Server;
 
 use core::borrow::BorrowMut;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -67,7 +70,6 @@ use tidemill_core::time::{Duration, Instant};
 
 use crate::host::{Tcp, Tuning};
 use crate::world::{Error, HostId, World};
-use server::Server;
 
 /// Where the server is.
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -116,7 +118,7 @@ impl<const N: usize, W: BorrowMut<World>> Mill<N, W> {
             Tuning { receive_bytes: WINDOW, send_bytes: REQUESTS, ..Tuning::default() },
         );
         let served = scenario.clone();
-        let make = move |_: crate::world::Boot<'_>| Server::new(&served, N - server::BACKLOG);
+        let make = move |_: crate::world::Boot<'_>| Server::new(&served, false, N - server::BACKLOG);
         let within = world.borrow_mut();
         let server = within.tuned_host::<Server, N>("server", SERVER, to_client, make)?;
         let client = within.open_host::<N>("client", CLIENT, to_server)?;

@@ -94,8 +94,11 @@ impl fmt::Display for ScenarioError {
 
 impl core::error::Error for ScenarioError {}
 
+/// Units by their names, as multiples of the smallest.
+pub(crate) type Units = &'static [(&'static str, u64)];
+
 /// Bytes; units as multiples of one byte.
-const SIZES: &[(&str, u64)] = &[
+pub(crate) const SIZES: Units = &[
     ("", 1),
     ("B", 1),
     ("kB", 1_000),
@@ -109,19 +112,19 @@ const SIZES: &[(&str, u64)] = &[
     ("TiB", 1 << 40),
 ];
 /// Times, as multiples of 1 µs.
-const TIMES: &[(&str, u64)] = &[("us", 1), ("ms", 1_000), ("s", 1_000_000)];
+pub(crate) const TIMES: Units = &[("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000)];
 /// Shares, in parts per million.
-const SHARES: &[(&str, u64)] = &[("ppm", 1), ("%", 10_000)];
+pub(crate) const SHARES: Units = &[("ppm", 1), ("%", 10_000)];
 /// Rates, in bits per second.
-const RATES: &[(&str, u64)] = &[("bps", 1), ("kbps", 1_000), ("mbps", 1_000_000), ("gbps", 1_000_000_000)];
+pub(crate) const RATES: Units = &[("bps", 1), ("kbps", 1_000), ("mbps", 1_000_000), ("gbps", 1_000_000_000)];
 /// A plain number.
-const NUMBER: &[(&str, u64)] = &[("", 1)];
+const NUMBER: Units = &[("", 1)];
 
 /// Longest time a parameter may give, in µs: an hour.
 const TIME_MAX: u64 = 3_600_000_000;
 
 /// A parameter: its name, its units, the least and most it may be, and what it looks like.
-type Parameter = (&'static str, &'static [(&'static str, u64)], u64, u64, &'static str);
+type Parameter = (&'static str, Units, u64, u64, &'static str);
 
 const RTT: Parameter = ("rtt", TIMES, 0, TIME_MAX, "40ms");
 const JITTER: Parameter = ("jitter", TIMES, 0, TIME_MAX, "5ms");
@@ -168,6 +171,11 @@ impl FromStr for Scenario {
 }
 
 impl Scenario {
+    /// For a server alone: its file. What leads there is somebody else's to say.
+    pub(crate) fn of_file(path: &str, size: u64, seed: u64) -> Self {
+        Self { host: "mill".into(), path: path.into(), size, rtt: Duration::from_ticks(0), link: Link::new(), seed }
+    }
+
     /// The file's URL within the simulated world.
     pub fn http_url(&self) -> String {
         format!("http://{}{}", self.host, self.path)
@@ -205,7 +213,7 @@ impl<'q> Parameters<'q> {
 }
 
 /// A decimal number and its unit, as a whole number of the smallest unit; `None` if it is not one, or too large.
-fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+pub(crate) fn quantity(text: &str, units: Units) -> Option<u64> {
     let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let &(_, scale) = units.iter().find(|&&(name, _)| name == unit)?;

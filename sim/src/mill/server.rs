@@ -1,6 +1,6 @@
 //! The server of a simulated download.
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tidemill_core::executor::Program;
 use tidemill_core::http::serve::{Connection, Content as Serve, Limits, Opened, Refusal, Served};
@@ -23,14 +23,16 @@ pub(super) const BACKLOG: usize = 8;
 type Core = tidemill_core::http::serve::Server<Mine, Box<[Slot<Connection<(), HEAD>>]>, Box<[u8]>, (), HEAD>;
 
 /// Core's HTTP server over one file of seeded bytes.
-pub(super) struct Server {
-    server: Core,
+pub(crate) struct Server {
+    core: Core,
+    local: IpAddr,
     listens: bool,
 }
 
 impl Server {
-    /// With places for so many connections at once.
-    pub(super) fn new(scenario: &Scenario, connections: usize) -> Self {
+    /// With places for so many connections at once, on all addresses of one kind.
+    pub(crate) fn new(scenario: &Scenario, ipv6: bool, connections: usize) -> Self {
+        let local = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let mine = Mine {
             path: scenario.path.clone(),
             size: scenario.size,
@@ -39,7 +41,7 @@ impl Server {
         };
         let slots = (0..connections).map(|_| Slot::EMPTY).collect();
         let server = Core::new(mine, slots, vec![0; CHUNK].into(), Limits::default());
-        Self { server, listens: false }
+        Self { core: server, local, listens: false }
     }
 }
 
@@ -47,9 +49,9 @@ impl<S: Stack> Program<S> for Server {
     fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
         if !self.listens {
             // The host has just booted: nobody else listens, and no socket is taken.
-            self.listens = self.server.listen(net, (Ipv4Addr::UNSPECIFIED, 80).into(), BACKLOG).is_ok();
+            self.listens = self.core.listen(net, (self.local, 80).into(), BACKLOG).is_ok();
         }
-        self.server.turn(now, net)
+        self.core.turn(now, net)
     }
 }
 

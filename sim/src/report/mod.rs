@@ -59,6 +59,22 @@ pub fn write(world: &World, plan: &Plan, why: &str, folder: &Path) -> io::Result
     write_file(&folder.join("report.html"), |out| page::write(&story, out))
 }
 
+/// Writes the capture alone, as [`write()`] does.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_capture(world: &World, plan: &Plan, why: &str, path: &Path) -> io::Result<()> {
+    write_file(path, |out| pcap::write(&Story::new(world, plan, why), out))
+}
+
+/// Writes the page alone, as [`write()`] does.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_page(world: &World, plan: &Plan, why: &str, path: &Path) -> io::Result<()> {
+    write_file(path, |out| page::write(&Story::new(world, plan, why), out))
+}
+
 fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     write(&mut out)?;

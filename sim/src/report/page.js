@@ -903,7 +903,8 @@ function controls() {
   for (const [term, value] of [["seed", data.seed], ["events", count(data.events)], ["virtual time", `${seconds(data.now)} s`], ["hash", data.hash]]) {
     const item = element("div"); item.append(element("dt", term), element("dd", value)); $("facts").append(item);
   }
-  $("replay").textContent = "TIDEMILL_PLAN=plan.toml cargo test";
+  // It lies beside this page.
+  $("replay").textContent = "./repro.sh";
   $("copy").onclick = async () => { try { await navigator.clipboard.writeText($("replay").textContent); $("copy").textContent = "Copied"; } catch { getSelection().selectAllChildren($("replay")); } };
   $("plan").textContent = `${data.plan.trim()}\n\n# hosts: ${hosts.slice(0, 50).map((host, index) => `${index} ${host.name}`).join(", ")}${hosts.length > 50 ? ", ..." : ""}`;
   fill($("keys"), [["↑ ↓", "event before, event after"], ["d D", "next and previous trouble"], ["j k, wheel, drag", "move"], ["+ −, Ctrl+wheel, double click", "zoom"], ["0", "all of it"],

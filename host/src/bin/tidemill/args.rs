@@ -8,6 +8,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args, Parser, Subcommand};
 use tidemill_host::download::Sha256Sum;
 
+use crate::sim::{Asked, Seeds};
 use crate::units::{parse_bytes, parse_duration};
 
 const STYLES: Styles = Styles::styled()
@@ -24,6 +25,7 @@ Examples:
   tidemill get 'sim://mill/16MiB?loss=1%&seed=7'    the same through a simulated network
   tidemill serve ~/public                           share a folder
   tidemill url urljoin http://a/b/c ../d            what a link means
+  tidemill sim crash-resume                         a thousand hostile networks, and what broke
 
 Exit status: 0 done, 1 failed, 2 the command line is wrong.
 'tidemill COMMAND --help' tells more.")]
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     Get(Get),
     Serve(Serve),
     Url(Url),
+    Sim(Sim),
 }
 
 /// Downloads a file over several connections; a broken download goes on where it stopped.
@@ -164,4 +167,101 @@ pub(crate) struct Url {
     /// Read calls from stdin, one a line, and answer each on a line
     #[arg(long, conflicts_with_all = ["op", "args", "kw", "json"])]
     pub(crate) batch: bool,
+}
+
+/// Runs a scenario in simulated networks, one for each seed, and explains what fails.
+///
+/// A failing seed is shrunk to the few faults that matter, and leaves a folder with the plan, the trace, a capture for
+/// Wireshark, a page to look around in, and a script that replays it.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    subcommand_value_name = "list | merge"
+)]
+#[command(after_help = "\
+Examples:
+  tidemill sim list
+      the scenarios that are built in
+  tidemill sim download --seeds 0..10000
+      ten thousand networks on all cores
+  tidemill sim mine.toml --seed 17 --report run.html --pcap run.pcapng
+      one of them, to look at
+  tidemill sim mine.toml --plan failures/mine-17/plan.toml
+      what a failure was shrunk to, once more
+  tidemill sim mine.toml --seeds 0..1000000 --shard auto --json > part.json
+      this machine's part of a sweep over many: a Slurm array, a Kubernetes Job, a CI matrix
+  tidemill sim merge part*.json
+      the parts as one report
+
+Exit status: 0 all passed, 1 one failed (or a sweep never saw what it should), 2 the command line or a file is wrong.")]
+pub(crate) struct Sim {
+    #[command(subcommand)]
+    pub(crate) op: Option<SimOp>,
+
+    /// A scenario that is built in, or a TOML file
+    #[arg(value_name = "SCENARIO", required = true)]
+    pub(crate) scenario: Option<String>,
+
+    /// Run these seeds [default: 0..1000]
+    #[arg(long, value_name = "A..B", conflicts_with_all = ["seed", "plan"])]
+    pub(crate) seeds: Option<Seeds>,
+
+    /// Run this seed alone
+    #[arg(long, value_name = "N", conflicts_with = "plan")]
+    pub(crate) seed: Option<u64>,
+
+    /// Replay this plan alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+
+    /// How many worlds at once [default: one for each core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Run part I of N of the seeds, from 0; 'auto' reads both from the environment, 'auto/N' which one
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["seed", "plan"])]
+    pub(crate) shard: Option<Asked>,
+
+    /// Write what happened as a capture for Wireshark; of one run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+
+    /// Write what happened as a page; of one run
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Where the folders of failures go [default: $TIDEMILL_FAILURES, or 'tidemill' in the folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) failures: Option<PathBuf>,
+
+    /// Say nothing but failures
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+
+    /// Tell all on stdout as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What else there is to be done with scenarios.
+#[derive(Subcommand, Debug)]
+#[command(disable_help_subcommand = true)]
+pub(crate) enum SimOp {
+    /// Lists the scenarios that are built in
+    List {
+        /// Tell all on stdout as JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Joins the JSON reports of a sweep's parts, and judges the whole
+    Merge {
+        /// What 'tidemill sim --shard I/N --json' printed, a file for each part
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+
+        /// Tell all on stdout as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }

@@ -9,6 +9,7 @@ mod json;
 mod mill;
 mod progress;
 mod serve;
+mod sim;
 mod units;
 mod url;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Ok(Cli { command: Command::Get(args) }) => get::run(&args),
         Ok(Cli { command: Command::Serve(args) }) => serve::run(&args),
         Ok(Cli { command: Command::Url(args) }) => url::run(&args),
+        Ok(Cli { command: Command::Sim(args) }) => sim::run(&args),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // Whoever closed the pipe has read enough.
