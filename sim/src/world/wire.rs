@@ -52,11 +52,14 @@ impl World {
         if source[0] & 1 == 0 && (learnt.contains_key(&source) || learnt.len() < LEARNT_MAX) {
             learnt.insert(source, from.0);
         }
-        match learnt.get(&target) {
+        let to = learnt.get(&target).copied();
+        if to == Some(from.0) {
             // The receiver is where the frame came from: it has it already.
-            Some(&to) if to == from.0 => self.free.push(frame),
-            Some(to) if let Some(&link) = self.by_ends.get(&(switch.0, *to)) => self.send(link, frame),
-            _ => self.flood(switch, Some(from), frame),
+            self.free.push(frame);
+        } else if let Some(&link) = to.and_then(|to| self.by_ends.get(&(switch.0, to))) {
+            self.send(link, frame);
+        } else {
+            self.flood(switch, Some(from), frame);
         }
     }
 
