@@ -18,14 +18,14 @@ pub(crate) const NODES_MAX: usize = 1 << 31;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Node {
     // In halves, so that a slot is aligned to four bytes and a 32-bit target pads nothing.
-    high: u32,
     low: u32,
+    high: u32,
     pub(crate) next: u32,
     pub(crate) prev: u32,
 }
 
 impl Node {
-    pub(crate) const EMPTY: Self = Self { high: 0, low: 0, next: NONE, prev: NONE };
+    pub(crate) const EMPTY: Self = Self { low: 0, high: 0, next: NONE, prev: NONE };
 
     pub(crate) fn deadline(&self) -> Instant {
         Instant::from_ticks(u64::from(self.high) << 32 | u64::from(self.low))

@@ -27,10 +27,14 @@ impl Period {
             .map(|count| Self(count | u32::from(replay) << 2 | unit))
     }
 
-    /// `None`: this repeats never.
-    pub(super) fn span(self) -> Option<Duration> {
-        let unit = UNITS.get((self.0.get() & 3) as usize)?;
-        Some(Duration::from_ticks(u64::from(self.0.get() >> 3) * unit))
+    pub(super) fn is_once(self) -> bool {
+        self.0 == Self::ONCE.0
+    }
+
+    /// Not zero; meaningless if it is never repeated.
+    pub(super) fn span(self) -> Duration {
+        let unit = UNITS.get((self.0.get() & 3) as usize).unwrap_or(&1);
+        Duration::from_ticks(u64::from(self.0.get() >> 3) * unit)
     }
 
     pub(super) fn replays(self) -> bool {
@@ -60,11 +64,12 @@ mod tests {
         for ticks in [1, 37, 999_999, 1_000_000, minute, 60 * minute, 24 * 60 * minute, 365 * 24 * 60 * minute] {
             for replay in [false, true] {
                 let period = Period::new(Duration::from_ticks(ticks), replay).unwrap();
-                assert_eq!(period.span(), Some(Duration::from_ticks(ticks)));
+                assert_eq!(period.span(), Duration::from_ticks(ticks));
+                assert!(!period.is_once());
                 assert_eq!(period.replays(), replay);
             }
         }
-        assert_eq!(Period::ONCE.span(), None);
+        assert!(Period::ONCE.is_once());
     }
 
     proptest! {
@@ -72,7 +77,7 @@ mod tests {
         fn a_period_is_kept_exactly_or_refused(ticks: u64, shift in 0..64u32) {
             let span = Duration::from_ticks(ticks >> shift);
             match Period::new(span, false) {
-                Some(period) => prop_assert_eq!(period.span(), Some(span)),
+                Some(period) => prop_assert_eq!(period.span(), span),
                 None => prop_assert!(ticks >> shift == 0 || ticks >> shift >= 1 << 29),
             }
         }

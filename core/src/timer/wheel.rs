@@ -10,48 +10,62 @@
 //! ```
 //!
 //! All of a level comes before all of the next, and within a level buckets come in order; so the first bucket that
-//! holds anything holds what is due first, and two words of bits find it. Nodes of the same deadline are always in the
-//! same bucket, in order of insertion.
+//! holds anything holds what is due first, and a few words of bits find it. Nodes of the same deadline are always in the
+//! same bucket.
 //!
-//! `elapsed` never passes a deadline that is still here. When it enters a bucket, the bucket's nodes move to lower
-//! levels (each at most once per level: that is the whole cost of waiting); when it jumps over empty time, nothing
-//! moves. It need not keep up with the time, either: while a bucket holds few nodes, looking through them is cheaper than
-//! moving them, and `elapsed` stays before it.
+//! A bucket is a stack: what was put in last comes first, because that touches one other node and no more. Whoever looks
+//! through one looks for the last of the least, which is the one that was put in first.
+//!
+//! `elapsed` never passes a deadline that is still here, nor the time. It moves only when it must: when a bucket was
+//! emptied, which costs nothing; and when one is entered that holds a crowd, whose nodes then move to lower levels (each
+//! at most once per level: that is the whole cost of waiting). A few nodes are looked through instead, which is cheaper
+//! than to move them.
 
 use crate::list::{NONE, Node, Nodes};
 use crate::time::{EPOCH, Instant};
 
 const LEVELS: u32 = 8;
 const DIGITS: u32 = 16;
-/// The bucket of what lies beyond the eight digits, and its level.
+/// The bucket of what lies beyond the eight digits.
 const FAR: u32 = LEVELS * DIGITS;
+const BUCKETS: u32 = FAR + 1;
 /// Of a bucket with more nodes than this, the nodes move down when time enters it.
 const CROWD: u32 = 8;
 /// As the first deadline: to be looked for. Not after any deadline, so that none takes its place.
 const UNKNOWN: Instant = EPOCH;
+/// Set in a `prev` that names a bucket. It limits the nodes to 2^31.
+const END: u32 = 1 << 31;
 
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Wheel {
     elapsed: Instant,
-    /// When the first node is due, if that is known and there is one.
+    /// No node is due before this.
     first: Instant,
-    /// Whose it is.
+    /// Whose that is; `NONE`: nobody knows.
     first_at: u32,
-    /// Its bucket was found to hold a crowd.
-    crowded: bool,
-    /// One bit for each level that holds anything, and one for `far`.
-    levels: u32,
+    /// What its bucket was found to hold.
+    company: Company,
+    /// How many nodes there are.
+    len: u32,
     /// One bit for each bucket that holds anything.
-    digits: [u16; LEVELS as usize],
-    /// The first node of each bucket. Its `prev` is the last one; and the last one's `next` is the bucket, with `END`
-    /// added, so that a node can be taken out without knowing where it lies.
-    buckets: [u32; FAR as usize],
-    far: u32,
+    filled: [u32; BUCKETS.div_ceil(32) as usize],
+    /// The node of each bucket that was put in last. Its `next` is the one before, and so on to `NONE`; its own `prev` is
+    /// the bucket, with `END` added, so that a node can be taken out without knowing where it lies.
+    buckets: [u32; BUCKETS as usize],
 }
 
-/// Set in a `next` that names a bucket. It limits the nodes to 2^31.
-const END: u32 = 1 << 31;
+/// What is in the bucket of the first node beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Company {
+    /// So few, if any, that they stay where they are.
+    Few,
+    /// So many that they are to be parted.
+    Crowd,
+    /// What is due at the same time. The first was put in first, and the next was put in next.
+    Equals,
+}
 
 impl Wheel {
     pub(crate) const fn new() -> Self {
@@ -59,11 +73,10 @@ impl Wheel {
             elapsed: EPOCH,
             first: UNKNOWN,
             first_at: NONE,
-            crowded: false,
-            levels: 0,
-            digits: [0; LEVELS as usize],
-            buckets: [NONE; FAR as usize],
-            far: NONE,
+            company: Company::Few,
+            len: 0,
+            filled: [0; BUCKETS.div_ceil(32) as usize],
+            buckets: [NONE; BUCKETS as usize],
         }
     }
 
@@ -72,190 +85,224 @@ impl Wheel {
         self.elapsed
     }
 
-    /// Puts a node in that is in no list. A deadline that has passed is due at once, after what is due already. O(1).
-    #[inline]
+    /// Puts a node in that is in no list. A deadline that has passed is due at once. O(1).
     pub(crate) fn insert<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, deadline: Instant) {
         let Some(node) = nodes.node(index) else { return };
         node.set_deadline(deadline);
-        let due = deadline.max(self.elapsed);
-        if self.levels == 0 || due < self.first {
+        let (due, bucket) = if deadline > self.elapsed {
+            (deadline, self.place_differing(deadline, 0))
+        } else {
+            rarely();
+            (self.elapsed, self.place(self.elapsed))
+        };
+        if due < self.first {
             self.first = due;
             self.first_at = index;
-            self.crowded = false;
+            self.company = Company::Few;
         }
-        let bucket = self.place(due);
+        self.len += 1;
         self.push(nodes, index, bucket);
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
     }
 
     /// Takes out a node that is in the wheel. O(1).
     pub(crate) fn remove<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32) {
         let Some(&mut node) = nodes.node(index) else { return };
         if self.first_at == index {
-            self.first = UNKNOWN;
+            self.pass_first(node.prev);
         }
-        let Some(before) = nodes.node(node.prev) else { return };
-        if before.next & END != 0 {
-            // Only the last node comes before the first.
-            let bucket = before.next & !END;
-            self.remove_first(nodes, bucket, index, node);
-            return;
-        }
-        before.next = node.next;
-        let after = if node.next & END == 0 { node.next } else { *self.head(node.next & !END) };
-        if let Some(after) = nodes.node(after) {
-            after.prev = node.prev;
-        }
+        self.take(nodes, node);
     }
 
     /// Takes out the first node that is due at `now`, in order of deadline, then of insertion. O(1) amortised: a node
     /// moves at most once per level, and once for every 71 minutes that it waits.
-    #[inline]
     pub(crate) fn pop<N: Nodes + ?Sized>(&mut self, nodes: &mut N, now: Instant) -> Option<u32> {
-        if self.levels == 0 || now < self.first { None } else { self.pop_first(nodes, now) }
-    }
-
-    #[inline(never)]
-    fn pop_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N, now: Instant) -> Option<u32> {
-        let bucket = self.first_bucket();
-        if self.first == UNKNOWN {
+        if !self.may_be_due(now) {
+            return None;
+        }
+        if self.first_at == NONE {
             self.find_first(nodes);
         }
-        let due = self.first <= now;
-        let index = self.first_at;
-        let elapsed = self.first.min(now);
-        if due {
-            self.remove(nodes, index);
+        if now < self.first {
+            return None;
         }
-        if self.start(bucket) > elapsed || *self.head(bucket) == NONE {
-            self.elapsed = self.elapsed.max(elapsed);
-        } else if self.crowded {
-            self.crowded = false;
-            self.elapsed = elapsed;
-            self.spill(nodes, bucket);
+        if self.first_at == NONE {
+            // All of its bucket are due at once.
+            self.first_at = Self::oldest(nodes, self.head(self.place(self.first)));
+            self.company = Company::Equals;
         }
-        due.then_some(index)
+        let (index, due, company) = (self.first_at, self.first, self.company);
+        let &mut node = nodes.node(index)?;
+        self.pass_first(node.prev);
+        if self.take(nodes, node) || company == Company::Equals {
+            self.elapsed = due;
+        } else if company == Company::Crowd {
+            self.spill(nodes, due);
+        }
+        Some(index)
+    }
+
+    /// False: nothing is due at `now`. True: look.
+    pub(crate) fn may_be_due(&self, now: Instant) -> bool {
+        self.len != 0 && now >= self.first
     }
 
     /// When the first node is due. O(1); after what was first was taken out, O(nodes in the first bucket).
     #[inline]
     pub(crate) fn first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) -> Option<Instant> {
-        if self.levels == 0 {
+        if self.len == 0 {
             return None;
         }
-        if self.first == UNKNOWN {
+        if self.first_at == NONE {
             self.find_first(nodes);
         }
         Some(self.first)
     }
 
+    /// Notes when the first node is due, and whose that is, unless many are due at once whose order is not known yet.
     #[inline(never)]
     fn find_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N) {
-        let bucket = self.first_bucket();
-        let mut index = *self.head(bucket);
+        self.company = Company::Few;
+        let Some(bucket) = self.first_bucket() else { return };
+        let mut index = self.head(bucket);
         if bucket < DIGITS {
-            self.first = self.start(bucket);
-            self.first_at = index;
-            self.crowded = false;
-            return;
-        }
-        let mut count = 0;
-        while let Some(node) = nodes.node(index) {
-            if count == 0 || node.deadline() < self.first {
-                self.first = node.deadline();
+            self.first = Instant::from_ticks(self.elapsed.as_ticks() & !u64::from(DIGITS - 1) | u64::from(bucket));
+            if nodes.node(index).is_some_and(|node| node.next == NONE) {
                 self.first_at = index;
             }
-            count += 1;
+        } else {
+            let (mut first, mut count) = (Instant::from_ticks(u64::MAX), 0);
+            while let Some(node) = nodes.node(index) {
+                let deadline = node.deadline();
+                if deadline <= first {
+                    first = deadline;
+                    self.first_at = index;
+                }
+                count += 1;
+                index = node.next;
+            }
+            self.first = first;
+            if count > CROWD {
+                self.company = Company::Crowd;
+            }
+        }
+    }
+
+    /// The node that was put in first, of those from here on.
+    #[inline(never)]
+    fn oldest<N: Nodes + ?Sized>(nodes: &mut N, mut index: u32) -> u32 {
+        let mut oldest = NONE;
+        while let Some(node) = nodes.node(index) {
+            oldest = index;
             index = node.next;
         }
-        self.crowded = count > CROWD;
+        oldest
+    }
+
+    /// The first node is taken out. `next` is what was put in next into its bucket.
+    fn pass_first(&mut self, next: u32) {
+        if self.company == Company::Equals && next & END == 0 {
+            self.first_at = next;
+        } else {
+            self.first = UNKNOWN;
+            self.first_at = NONE;
+        }
     }
 
     /// Where what is due `at` belongs now, which is not before `elapsed`: a level's number times `DIGITS`, and a digit.
     #[inline]
     fn place(&self, at: Instant) -> u32 {
+        // What differs in nothing belongs where what differs in the last bit does.
+        self.place_differing(at, 1)
+    }
+
+    /// As `place`, of what differs from `elapsed`, and in these bits at least.
+    #[inline]
+    fn place_differing(&self, at: Instant, bits: u32) -> u32 {
         let (at, elapsed) = (at.as_ticks(), self.elapsed.as_ticks());
         if at >> 32 != elapsed >> 32 {
             return FAR;
         }
-        let shift = ((at ^ elapsed) as u32 | 1).ilog2() & !3;
-        shift / 4 * DIGITS + (at as u32 >> shift) % DIGITS
+        let shift = u32::BITS.wrapping_sub(1 + ((at ^ elapsed) as u32 | bits).leading_zeros()) & 28;
+        shift * (DIGITS / 4) + (at as u32 >> shift) % DIGITS
     }
 
-    /// The time at which a bucket that lies ahead begins.
-    fn start(&self, bucket: u32) -> Instant {
-        let elapsed = self.elapsed.as_ticks();
-        Instant::from_ticks(if bucket < FAR {
-            let shift = bucket / DIGITS * 4;
-            let above = !(DIGITS - 1) << shift;
-            elapsed >> 32 << 32 | u64::from(elapsed as u32 & above | (bucket % DIGITS) << shift)
-        } else {
-            ((elapsed >> 32) + 1) << 32
-        })
+    /// The first bucket that holds anything.
+    fn first_bucket(&self) -> Option<u32> {
+        let (word, bits) = (0..).zip(self.filled).find(|&(_, bits)| bits != 0)?;
+        Some(word * 32 + bits.trailing_zeros())
     }
 
-    /// The first bucket that holds anything; of an empty wheel, one that does not.
-    fn first_bucket(&self) -> u32 {
-        let level = self.levels.trailing_zeros().min(LEVELS);
-        let digits = self.digits.get(level as usize).copied().unwrap_or(1);
-        level * DIGITS + digits.trailing_zeros() % DIGITS
-    }
-
-    fn head(&mut self, bucket: u32) -> &mut u32 {
-        self.buckets.get_mut(bucket as usize).unwrap_or(&mut self.far)
+    fn head(&self, bucket: u32) -> u32 {
+        self.buckets.get(bucket as usize).copied().unwrap_or(NONE)
     }
 
     fn push<N: Nodes + ?Sized>(&mut self, nodes: &mut N, index: u32, bucket: u32) {
-        let head = self.head(bucket);
-        let last = if let Some(first) = nodes.node(*head) {
-            core::mem::replace(&mut first.prev, index)
-        } else {
-            *head = index;
-            self.levels |= 1 << (bucket / DIGITS);
-            if let Some(digits) = self.digits.get_mut((bucket / DIGITS) as usize) {
-                *digits |= 1 << (bucket % DIGITS);
+        let Some(head) = self.buckets.get_mut(bucket as usize) else { return };
+        let before = core::mem::replace(head, index);
+        match nodes.node(before) {
+            Some(node) => node.prev = index,
+            None => {
+                if let Some(bits) = self.filled.get_mut((bucket / 32) as usize) {
+                    *bits |= 1 << (bucket % 32);
+                }
             }
-            index
-        };
-        if let Some(last) = nodes.node(last) {
-            last.next = index;
         }
         if let Some(node) = nodes.node(index) {
-            node.next = END | bucket;
-            node.prev = last;
+            node.next = before;
+            node.prev = END | bucket;
         }
     }
 
-    fn remove_first<N: Nodes + ?Sized>(&mut self, nodes: &mut N, bucket: u32, index: u32, node: Node) {
-        if node.prev == index {
-            self.empty(bucket);
-            return;
+    /// Takes out a node. True: its bucket is empty now.
+    fn take<N: Nodes + ?Sized>(&mut self, nodes: &mut N, Node { next, prev, .. }: Node) -> bool {
+        self.len -= 1;
+        if let Some(before) = nodes.node(next) {
+            before.prev = prev;
         }
-        *self.head(bucket) = node.next;
-        if let Some(after) = nodes.node(node.next) {
-            after.prev = node.prev;
+        if let Some(after) = nodes.node(prev) {
+            after.next = next;
+            return false;
+        }
+        let bucket = prev & !END;
+        if let Some(head) = self.buckets.get_mut(bucket as usize) {
+            *head = next;
+        }
+        if next == NONE {
+            self.unfill(bucket);
+        }
+        next == NONE
+    }
+
+    fn unfill(&mut self, bucket: u32) {
+        if let Some(bits) = self.filled.get_mut((bucket / 32) as usize) {
+            *bits &= !(1 << (bucket % 32));
         }
     }
 
-    /// Empties a bucket, and returns what was its first node.
+    /// Empties a bucket, and returns what was put in last.
     fn empty(&mut self, bucket: u32) -> u32 {
-        let first = core::mem::replace(self.head(bucket), NONE);
-        if let Some(digits) = self.digits.get_mut((bucket / DIGITS) as usize) {
-            *digits &= !(1 << (bucket % DIGITS));
-            if *digits != 0 {
-                return first;
-            }
-        }
-        self.levels &= !(1 << (bucket / DIGITS));
-        first
+        self.unfill(bucket);
+        self.buckets.get_mut(bucket as usize).map_or(NONE, |head| core::mem::replace(head, NONE))
     }
 
-    /// Puts the nodes of a bucket that time has entered where they belong now.
-    fn spill<N: Nodes + ?Sized>(&mut self, nodes: &mut N, bucket: u32) {
-        let mut index = self.empty(bucket);
+    /// Time has entered a bucket: its nodes go where they belong now, beginning with what was put in first.
+    #[inline(never)]
+    fn spill<N: Nodes + ?Sized>(&mut self, nodes: &mut N, due: Instant) {
+        let last = self.empty(self.place(due));
+        self.elapsed = due;
+        let mut index = Self::oldest(nodes, last);
         while let Some(&mut node) = nodes.node(index) {
-            let bucket = self.place(node.deadline());
-            self.push(nodes, index, bucket);
-            index = node.next;
+            self.push(nodes, index, self.place(node.deadline()));
+            index = node.prev;
         }
     }
 }
+
+/// What is done from here on is hardly ever done.
+#[cold]
+fn rarely() {}
