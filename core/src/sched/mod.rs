@@ -70,32 +70,39 @@ use core::marker::PhantomData;
 
 const NONE: u32 = u32::MAX;
 
+/// How many places of the heap are below each: as fast to look through as two, and half as deep.
+const BELOW: u32 = 4;
+
 /// Room for one event: 32 bytes, and the action.
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot<A> {
-    key: Key,
+    /// What stands at this place of the heap. Unrelated to the rest of this slot: so a move in the heap is a few words,
+    /// and the event stays where it is.
+    heap: Place,
+    priority: i32,
+    /// How many were entered before.
+    entry: Halves,
     generation: u32,
     /// Where in the heap this slot's event stands, or the next free slot.
     at: u32,
-    /// Which slot's event stands at this place of the heap. Unrelated to the rest of this slot: so a move in the heap is
-    /// two words, and the event stays where it is.
-    heap: u32,
     action: Option<A>,
 }
 
 impl<A> Slot<A> {
     /// A free slot, to build arrays from: `[const { Slot::EMPTY }; 8]`.
     pub const EMPTY: Self = Self {
-        key: Key { time: [0; 2], priority: 0, entry: [0; 2] },
+        heap: Place { time: Halves([0; 2]), index: NONE },
+        priority: 0,
+        entry: Halves([0; 2]),
         generation: 0,
         at: NONE,
-        heap: NONE,
         action: None,
     };
 
-    fn time(&self) -> Instant {
-        Instant::from_ticks(whole(self.key.time))
+    /// What events at the same time are ordered by. No two are equal: each has its own entry.
+    fn order(&self) -> (i32, u64) {
+        (self.priority, self.entry.whole())
     }
 }
 
@@ -105,30 +112,34 @@ impl<A> Default for Slot<A> {
     }
 }
 
-/// What events are ordered by. In halves, so that a 32-bit target pads nothing.
+/// A place of the heap: which slot's event stands there, and when that is to run. So that of two events which run at
+/// different times nothing else need be looked at.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Key {
-    time: [u32; 2],
-    priority: i32,
-    /// How many were entered before.
-    entry: [u32; 2],
+struct Place {
+    time: Halves,
+    index: u32,
 }
 
-impl Key {
-    /// No two are equal: each event has its own entry.
-    fn order(&self) -> (u64, i32, u64) {
-        (whole(self.time), self.priority, whole(self.entry))
+impl Place {
+    fn time(self) -> u64 {
+        self.time.whole()
+    }
+}
+
+/// A number of 64 bits that is aligned to four bytes, so that a 32-bit target pads nothing.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct Halves([u32; 2]);
+
+impl Halves {
+    fn of(whole: u64) -> Self {
+        Self([whole as u32, (whole >> 32) as u32])
     }
 
-    fn is_before(&self, other: &Self) -> bool {
-        let (high, others) = (self.time[1], other.time[1]);
-        // Hardly ever do times differ by more than 71 minutes.
-        if high != others {
-            return high < others;
-        }
-        let (low, others) = (self.time[0], other.time[0]);
-        if low == others { self.order() < other.order() } else { low < others }
+    fn whole(self) -> u64 {
+        let Self([low, high]) = self;
+        u64::from(high) << 32 | u64::from(low)
     }
 }
 
@@ -173,7 +184,7 @@ impl<A> core::fmt::Display for Full<A> {
 
 /// Events in slots of the caller's. See the [module](self).
 ///
-/// A heap with the events' places in it: entering, cancelling and running take O(log N).
+/// A heap, four wide, with the events' places in it: entering, cancelling and running take O(log N).
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scheduler<A, B> {
@@ -203,17 +214,19 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
     /// # Errors
     /// [`Full`] hands the action back.
     #[doc(alias = "enterabs")]
+    #[inline]
     pub fn enter_abs(&mut self, time: Instant, priority: i32, action: A) -> Result<EventId, Full<A>> {
         let index = self.free;
         let Some(slot) = self.slots.as_mut().get_mut(index as usize) else { return Err(Full(action)) };
         self.free = slot.at;
         slot.action = Some(action);
-        slot.key = Key { time: halves(time.as_ticks()), priority, entry: halves(self.entered) };
+        slot.priority = priority;
+        slot.entry = Halves::of(self.entered);
         let id = EventId { index, generation: slot.generation };
         trace!("event {}.{}: entered for {}", index, id.generation, time.as_ticks());
         self.entered += 1;
         self.len += 1;
-        self.rise(self.len - 1, index);
+        rise(self.slots.as_mut(), self.len - 1, Place { time: Halves::of(time.as_ticks()), index });
         Ok(id)
     }
 
@@ -259,18 +272,22 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
 
     /// When the next event is to run. O(1).
     pub fn next_deadline(&self) -> Option<Instant> {
-        Some(self.first()?.time())
+        let first = self.slots.as_ref().first().filter(|_| self.len != 0)?;
+        Some(Instant::from_ticks(first.heap.time()))
     }
 
     /// The queued events in the order in which they would run. O(N) for each step.
     pub fn queue(&self) -> impl Iterator<Item = Event<&A>> {
         let slots = self.slots.as_ref();
-        let queued = slots.iter().take(self.len as usize).filter_map(|place| slots.get(place.heap as usize));
-        let next = move |after| {
-            queued.clone().filter(|slot| Some(slot.key.order()) > after).min_by_key(|slot| slot.key.order())
-        };
-        core::iter::successors(next(None), move |slot| next(Some(slot.key.order()))).filter_map(|slot| {
-            Some(Event { time: slot.time(), priority: slot.key.priority, action: slot.action.as_ref()? })
+        let queued = slots.iter().take(self.len as usize).filter_map(|Slot { heap, .. }| {
+            let slot = slots.get(heap.index as usize)?;
+            Some(((heap.time(), slot.order()), slot))
+        });
+        let next =
+            move |after| queued.clone().filter(|(order, _)| Some(*order) > after).min_by_key(|(order, _)| *order);
+        core::iter::successors(next(None), move |(order, _)| next(Some(*order))).filter_map(|((time, _), slot)| {
+            let time = Instant::from_ticks(time);
+            Some(Event { time, priority: slot.priority, action: slot.action.as_ref()? })
         })
     }
 
@@ -278,7 +295,7 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
     /// O(log N).
     pub fn next_due(&mut self, now: Instant) -> Option<Event<A>> {
         self.now = self.now.max(now);
-        let time = self.first()?.time();
+        let time = self.next_deadline()?;
         if time > now {
             return None;
         }
@@ -334,89 +351,93 @@ impl<A, B: AsRef<[Slot<A>]> + AsMut<[Slot<A>]>> Scheduler<A, B> {
         Ok(())
     }
 
-    fn first(&self) -> Option<&Slot<A>> {
-        let slots = self.slots.as_ref();
-        if self.len == 0 { None } else { slots.get(slots.first()?.heap as usize) }
-    }
-
     /// Takes out what stands at this place of the heap.
-    fn remove(&mut self, place: u32) -> Option<Event<A>> {
+    fn remove(&mut self, at: u32) -> Option<Event<A>> {
         let slots = self.slots.as_mut();
         let last = self.len.checked_sub(1)?;
         let moved = slots.get(last as usize)?.heap;
-        let index = slots.get(place as usize)?.heap;
-        let slot = slots.get_mut(index as usize)?;
+        let place = slots.get(at as usize)?.heap;
+        let slot = slots.get_mut(place.index as usize)?;
         let action = slot.action.take()?;
-        let event = Event { time: slot.time(), priority: slot.key.priority, action };
+        let event = Event { time: Instant::from_ticks(place.time()), priority: slot.priority, action };
         slot.generation = slot.generation.wrapping_add(1);
         slot.at = self.free;
-        self.free = index;
+        self.free = place.index;
         self.len = last;
-        if place != last {
-            let hole = self.sink(place);
-            self.rise(hole, moved);
+        if at != last {
+            let hole = sink(slots, last, at);
+            rise(slots, hole, moved);
         }
         Some(event)
     }
+}
 
-    /// Moves the least below a hole into it, until the hole is at the bottom; returns where. Whoever is to fill it came
-    /// from the bottom and hardly rises, so that this compares half as often as to look for its place on the way down.
-    fn sink(&mut self, mut hole: u32) -> u32 {
-        let slots = self.slots.as_mut();
-        let last = self.len.saturating_sub(1);
-        loop {
-            let mut child = 2 * hole + 1;
-            if child > last {
-                return hole;
-            }
-            let Some((mut index, first)) = standing(slots, child) else { return hole };
-            if child < last
-                && let Some((other, second)) = standing(slots, child + 1)
-                && second.key.is_before(&first.key)
-            {
-                (child, index) = (child + 1, other);
-            }
-            put(slots, hole, index);
-            hole = child;
-        }
-    }
-
-    /// Puts an event into a hole, or as far above as it belongs.
-    fn rise(&mut self, mut hole: u32, index: u32) {
-        let slots = self.slots.as_mut();
-        let Some(&Slot { key, .. }) = slots.get(index as usize) else { return };
-        while let Some(below) = hole.checked_sub(1)
-            && let Some((parent, slot)) = standing(slots, below / 2)
-            && key.is_before(&slot.key)
+/// Moves the least below a hole into it, until the hole is at the bottom of a heap of `len`; returns where. Whoever is to
+/// fill it came from the bottom and hardly rises, so that this compares less than to look for its place on the way down.
+fn sink<A>(slots: &mut [Slot<A>], len: u32, mut hole: u32) -> u32 {
+    loop {
+        let first = BELOW * hole + 1;
+        let end = first + BELOW;
+        let at = if end <= len
+            && let Some([a, b, c, d]) = slots.get(first as usize..end as usize)
         {
-            put(slots, hole, parent);
-            hole = below / 2;
+            let ab = least(slots, (first, a.heap.time()), (first + 1, b.heap.time()));
+            let cd = least(slots, (first + 2, c.heap.time()), (first + 3, d.heap.time()));
+            least(slots, ab, cd).0
+        } else {
+            // At the bottom there may be fewer.
+            let mut at = (NONE, u64::MAX);
+            for other in first..len {
+                let Some(slot) = slots.get(other as usize) else { break };
+                let other = (other, slot.heap.time());
+                at = if at.0 == NONE { other } else { least(slots, at, other) };
+            }
+            at.0
+        };
+        let Some(&Slot { heap, .. }) = slots.get(at as usize) else { return hole };
+        put(slots, hole, heap);
+        hole = at;
+    }
+}
+
+/// Which of two places is to run first, the second being behind the first in the heap.
+fn least<A>(slots: &[Slot<A>], one: (u32, u64), other: (u32, u64)) -> (u32, u64) {
+    let index = |(at, _): (u32, u64)| slots.get(at as usize).map_or(NONE, |slot| slot.heap.index);
+    if one.1 < other.1 || one.1 == other.1 && !is_before(slots, index(other), index(one)) { one } else { other }
+}
+
+/// Puts an event into a hole, or as far above as it belongs.
+fn rise<A>(slots: &mut [Slot<A>], mut hole: u32, place: Place) {
+    let time = place.time();
+    while let Some(below) = hole.checked_sub(1) {
+        let above = below / BELOW;
+        let Some(&Slot { heap: parent, .. }) = slots.get(above as usize) else { break };
+        if parent.time() < time || parent.time() == time && !is_before(slots, place.index, parent.index) {
+            break;
         }
-        put(slots, hole, index);
+        put(slots, hole, parent);
+        hole = above;
+    }
+    put(slots, hole, place);
+}
+
+fn put<A>(slots: &mut [Slot<A>], at: u32, place: Place) {
+    if let Some(slot) = slots.get_mut(at as usize) {
+        slot.heap = place;
+    }
+    if let Some(slot) = slots.get_mut(place.index as usize) {
+        slot.at = at;
     }
 }
 
-/// What stands at a place of the heap.
-fn standing<A>(slots: &[Slot<A>], place: u32) -> Option<(u32, &Slot<A>)> {
-    let index = slots.get(place as usize)?.heap;
-    Some((index, slots.get(index as usize)?))
-}
-
-fn put<A>(slots: &mut [Slot<A>], place: u32, index: u32) {
-    if let Some(slot) = slots.get_mut(place as usize) {
-        slot.heap = index;
+/// Whether, of two events at the same time, the one is to run first.
+#[cold]
+#[inline(never)]
+fn is_before<A>(slots: &[Slot<A>], index: u32, other: u32) -> bool {
+    match (slots.get(index as usize), slots.get(other as usize)) {
+        (Some(one), Some(other)) => one.order() < other.order(),
+        _ => false,
     }
-    if let Some(slot) = slots.get_mut(index as usize) {
-        slot.at = place;
-    }
-}
-
-fn halves(value: u64) -> [u32; 2] {
-    [value as u32, (value >> 32) as u32]
-}
-
-fn whole([low, high]: [u32; 2]) -> u64 {
-    u64::from(high) << 32 | u64::from(low)
 }
 
 #[cfg(test)]
