@@ -155,7 +155,7 @@ impl Default for Priority {
 /// Slots and the lists through them. See the [module](self).
 ///
 /// `B` holds the slots; `T` are the tasks, `O` and `E` what they yield, `C` keeps the callbacks of each. Beside the slots
-/// it takes about 650 bytes, most of them for the timer wheel of its tasks' deadlines.
+/// it takes 688 bytes on a 32-bit target, most of them for the timer wheel of its tasks' deadlines.
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TaskPool<T, B, O = (), E = (), C = ()> {
@@ -167,10 +167,10 @@ pub struct TaskPool<T, B, O = (), E = (), C = ()> {
     ready: List,
     called: List,
     wheel: Wheel,
-    workers: u32,
-    busy: u32,
-    live: u32,
-    live_max: u32,
+    workers: i32,
+    /// How many more tasks could have a worker; below zero: how many wait for one.
+    spare: i32,
+    spare_min: i32,
     /// How many have ended, ever: what orders ended tasks.
     ended: u64,
     shut_down: bool,
@@ -190,6 +190,8 @@ where
     /// A pool in which at most `workers` tasks run at once. O(N).
     #[doc(alias = "max_workers")]
     pub fn with_workers(mut slots: B, workers: NonZeroU32) -> Self {
+        // More than there may be slots are as good as no limit.
+        let workers = workers.get().min(i32::MAX as u32) as i32;
         let mut free = Stack::EMPTY;
         let all = slots.as_mut();
         for index in (0..all.len().min(NODES_MAX) as u32).rev() {
@@ -206,10 +208,9 @@ where
             ready: List::EMPTY,
             called: List::EMPTY,
             wheel: Wheel::new(),
-            workers: workers.get(),
-            busy: 0,
-            live: 0,
-            live_max: 0,
+            workers,
+            spare: workers,
+            spare_min: workers,
             ended: 0,
             shut_down: false,
             slot: PhantomData,
@@ -241,6 +242,7 @@ where
         self.insert(task, Priority::NORMAL, true)
     }
 
+    #[inline]
     fn insert(&mut self, task: T, Priority(priority): Priority, detached: bool) -> Result<TaskId, SubmitError<T>> {
         if self.shut_down {
             return Err(SubmitError::ShutDown(task));
@@ -249,19 +251,16 @@ where
         let Some(index) = self.free.pop(slots) else { return Err(SubmitError::Full(task)) };
         let Some(slot) = slots.get_mut(index as usize) else { return Err(SubmitError::Full(task)) };
         let id = TaskId { index, generation: slot.generation };
-        // While anybody is queued, every worker is busy.
-        let place = if self.busy < self.workers { Place::Fresh } else { Place::Queued };
-        slot.content = Content::Live(Meta { place, priority, detached }, task);
-        if place == Place::Fresh {
-            self.busy += 1;
+        self.spare -= 1;
+        self.spare_min = self.spare_min.min(self.spare);
+        if self.spare >= 0 {
+            slot.content = Content::Live(Meta { place: Place::Fresh, priority, detached }, task);
             self.ready.push(slots, index);
         } else {
-            self.queued |= 1 << priority;
-            self.queues[priority as usize % self.queues.len()].push(slots, index);
+            slot.content = Content::Live(Meta { place: Place::Queued, priority, detached }, task);
+            self.enqueue(index, priority);
         }
         trace!("task {}.{}: submitted", index, id.generation);
-        self.live += 1;
-        self.live_max = self.live_max.max(self.live);
         Ok(id)
     }
 
@@ -354,28 +353,35 @@ where
     /// Cancels a task that has not begun; true also if it was cancelled before. False: it runs, has finished, or the id
     /// is stale. Its callbacks are called in the next turn.
     pub fn cancel(&mut self, id: TaskId) -> bool {
-        match self.state(id) {
-            Ok(State::Pending) => self.end(id.index, None),
-            state => return state == Ok(State::Cancelled),
+        let slots = self.slots.as_mut();
+        let Some(slot) = slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation) else {
+            return false;
+        };
+        match slot.content {
+            // As `call_off` would, which can do more.
+            Content::Live(Meta { place: Place::Fresh, detached, .. }, _) => {
+                self.ready.remove(slots, id.index);
+                self.end(id.index, detached, Content::Cancelled(Meta::ENDED));
+                self.free_worker();
+            }
+            Content::Live(meta, _) if meta.place.is_pending() => self.call_off(id.index, meta),
+            Content::Cancelled(_) => {}
+            _ => return false,
         }
         true
     }
 
     /// Drops a living task between two polls; true if there was one. Its result is [`Failure::Cancelled`].
     pub fn abort(&mut self, id: TaskId) -> bool {
-        let lives = self.done(id) == Ok(false);
-        if lives {
-            self.end(id.index, None);
-        }
-        lives
+        let Some(&Content::Live(meta, _)) = self.slot(id).map(|slot| &slot.content) else { return false };
+        self.call_off(id.index, meta);
+        true
     }
 
     /// Nobody will ask for the task's result: its slot is free as soon as it has ended. Nothing if the id is stale.
     pub fn detach(&mut self, id: TaskId) {
         let Ok(state) = self.state(id) else { return };
-        let Some(meta) = self.slots.as_mut().get_mut(id.index as usize).and_then(|slot| slot.content.meta()) else {
-            return;
-        };
+        let Some(meta) = self.meta(id.index) else { return };
         meta.detached = true;
         if state.is_ended() && meta.place == Place::Ended {
             self.release(id.index);
@@ -415,9 +421,9 @@ where
             return;
         }
         for index in 0..self.slots.as_ref().len() as u32 {
-            let content = self.slots.as_ref().get(index as usize).map(|slot| &slot.content);
-            if content.and_then(Content::state) == Some(State::Pending) {
-                self.end(index, None);
+            match self.slots.as_ref().get(index as usize).map(|slot| &slot.content) {
+                Some(&Content::Live(meta, _)) if meta.place.is_pending() => self.call_off(index, meta),
+                _ => {}
             }
         }
     }
@@ -427,17 +433,17 @@ where
     /// # Errors
     /// None.
     pub fn join(&self) -> nb::Result<(), core::convert::Infallible> {
-        if self.live == 0 { Ok(()) } else { Err(nb::Error::WouldBlock) }
+        if self.live() == 0 { Ok(()) } else { Err(nb::Error::WouldBlock) }
     }
 
     /// How many tasks live.
     pub fn live(&self) -> usize {
-        self.live as usize
+        (self.workers - self.spare) as usize
     }
 
     /// How many tasks have lived at once, at most.
     pub fn live_max(&self) -> usize {
-        self.live_max as usize
+        (self.workers - self.spare_min) as usize
     }
 
     /// How many tasks the pool has room for.
@@ -472,8 +478,12 @@ where
         (slot.generation == id.generation && !matches!(slot.content, Content::Free)).then_some(slot)
     }
 
+    fn meta(&mut self, index: u32) -> Option<&mut Meta> {
+        self.slots.as_mut().get_mut(index as usize)?.content.meta()
+    }
+
     fn place(&mut self, index: u32) -> Option<&mut Place> {
-        Some(&mut self.slots.as_mut().get_mut(index as usize)?.content.meta()?.place)
+        Some(&mut self.meta(index)?.place)
     }
 
     /// Frees a slot and hands out what was in it.
@@ -486,44 +496,64 @@ where
         content
     }
 
-    /// Ends a living task; `None`: without a result.
-    #[inline]
-    fn end(&mut self, index: u32, outcome: Option<Result<O, E>>) {
-        let slots = self.slots.as_mut();
-        let Some(mut meta) = slots.get_mut(index as usize).and_then(|slot| slot.content.meta().copied()) else {
-            return;
-        };
+    /// Ends a living task without a result.
+    #[inline(never)]
+    fn call_off(&mut self, index: u32, meta: Meta) {
         match meta.place {
             Place::Queued => self.dequeue(index, meta.priority),
-            Place::Fresh | Place::Ready => self.ready.remove(slots, index),
-            Place::Timed => self.wheel.remove(slots, index),
+            Place::Fresh | Place::Ready => self.ready.remove(self.slots.as_mut(), index),
+            Place::Timed => self.wheel.remove(self.slots.as_mut(), index),
             Place::Idle | Place::Called | Place::Ended => {}
         }
-        if meta.place != Place::Queued {
-            self.busy -= 1;
-            if self.queued != 0 {
-                self.begin_queued();
-            }
+        self.end(index, meta.detached, Content::Cancelled(Meta::ENDED));
+        if meta.place == Place::Queued {
+            self.spare += 1;
+        } else {
+            self.free_worker();
         }
-        self.live -= 1;
-        self.ended += 1;
+    }
+
+    /// Ends a task that was polled, and so is in no list.
+    pub(crate) fn complete(&mut self, index: u32, result: Result<O, E>) {
+        let Some(&mut Meta { detached, .. }) = self.meta(index) else { return };
+        let content = match result {
+            Ok(output) => Content::Done(Meta::ENDED, output),
+            Err(error) => Content::Failed(Meta::ENDED, error),
+        };
+        self.end(index, detached, content);
+        self.free_worker();
+    }
+
+    fn free_worker(&mut self) {
+        self.spare += 1;
+        if self.spare <= 0 {
+            self.begin_queued();
+        }
+    }
+
+    /// Puts in place of a task that is in no list what became of it.
+    #[inline]
+    fn end(&mut self, index: u32, detached: bool, outcome: Content<T, O, E>) {
         let slots = self.slots.as_mut();
         let Some(slot) = slots.get_mut(index as usize) else { return };
-        meta.place = if slot.callbacks.is_empty() { Place::Ended } else { Place::Called };
-        let (content, state) = match outcome {
-            Some(Ok(output)) => (Content::Done(meta, output), "done"),
-            Some(Err(error)) => (Content::Failed(meta, error), "failed"),
-            None => (Content::Cancelled(meta), "cancelled"),
-        };
-        trace!("task {}.{}: {}", index, slot.generation, state);
-        slot.content = content;
+        slot.content = outcome;
+        trace!("task {}.{}: ended, {}", index, slot.generation, slot.content.state());
         // The deadline has no more use: now it says which ended first.
+        self.ended += 1;
         slot.node.set_deadline(Instant::from_ticks(self.ended));
-        if meta.place == Place::Called {
+        if !slot.callbacks.is_empty() {
+            if let Some(meta) = slot.content.meta() {
+                *meta = Meta { place: Place::Called, detached, ..*meta };
+            }
             self.called.push(slots, index);
-        } else if meta.detached {
+        } else if detached {
             self.release(index);
         }
+    }
+
+    fn enqueue(&mut self, index: u32, priority: u8) {
+        self.queued |= 1 << priority;
+        self.queues[priority as usize % Priority::LEVELS as usize].push(self.slots.as_mut(), index);
     }
 
     fn dequeue(&mut self, index: u32, priority: u8) {
@@ -537,22 +567,19 @@ where
     /// Gives a free worker to the first pending task.
     #[inline(never)]
     fn begin_queued(&mut self) {
-        let priority = self.queued.trailing_zeros() as u8;
-        let index = self.queues[priority as usize % self.queues.len()].first();
-        self.dequeue(index, priority);
+        let priority = self.queued.trailing_zeros() % u32::from(Priority::LEVELS);
+        let queue = &mut self.queues[priority as usize];
+        let Some(index) = queue.pop(self.slots.as_mut()) else { return };
+        if queue.is_empty() {
+            self.queued &= !(1 << priority);
+        }
         if let Some(place) = self.place(index) {
             *place = Place::Fresh;
         }
-        self.busy += 1;
         self.ready.push(self.slots.as_mut(), index);
     }
 
-    pub(crate) fn complete(&mut self, index: u32, result: Result<O, E>) {
-        self.end(index, Some(result));
-    }
-
     /// Puts a running task at the end of the ready queue, unless it is in it. Anything else is ignored.
-    #[inline]
     pub(crate) fn wake(&mut self, index: u32) {
         let Some(place) = self.place(index) else { return };
         match core::mem::replace(place, Place::Ready) {
@@ -601,8 +628,9 @@ where
         self.ready.prefer(slots, index);
     }
 
+    /// What takes no room keeps no callbacks.
     pub(crate) fn any_called(&self) -> bool {
-        !self.called.is_empty()
+        size_of::<C>() != 0 && !self.called.is_empty()
     }
 
     pub(crate) fn any_ready(&self) -> bool {
@@ -610,7 +638,13 @@ where
     }
 
     /// Wakes the tasks whose deadlines are not after `now`; returns how many.
+    #[inline]
     pub(crate) fn expire(&mut self, now: Instant) -> u32 {
+        if self.wheel.may_be_due(now) { self.wake_due(now) } else { 0 }
+    }
+
+    #[inline(never)]
+    fn wake_due(&mut self, now: Instant) -> u32 {
         let mut count = 0;
         while let Some(index) = self.wheel.pop(self.slots.as_mut(), now) {
             if let Some(place) = self.place(index) {
@@ -646,7 +680,7 @@ where
                 call(id, &slot.content, callback, shared);
             }
             self.called.pop(self.slots.as_mut());
-            if let Some(meta) = self.slots.as_mut().get_mut(id.index as usize).and_then(|slot| slot.content.meta()) {
+            if let Some(meta) = self.meta(id.index) {
                 meta.place = Place::Ended;
                 if meta.detached {
                     self.release(id.index);

@@ -35,6 +35,11 @@ pub(super) struct Meta {
     pub(super) detached: bool,
 }
 
+impl Meta {
+    /// Of one that has ended and has called all its callbacks.
+    pub(super) const ENDED: Self = Self { place: Place::Ended, priority: 0, detached: false };
+}
+
 /// Which list a slot is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -55,6 +60,12 @@ pub(super) enum Place {
     Ended,
 }
 
+impl Place {
+    pub(super) fn is_pending(self) -> bool {
+        matches!(self, Self::Queued | Self::Fresh)
+    }
+}
+
 impl<T, O, E> Content<T, O, E> {
     pub(super) fn meta(&mut self) -> Option<&mut Meta> {
         match self {
@@ -66,7 +77,7 @@ impl<T, O, E> Content<T, O, E> {
     pub(super) fn state(&self) -> Option<State> {
         Some(match self {
             Self::Free => return None,
-            Self::Live(Meta { place: Place::Queued | Place::Fresh, .. }, _) => State::Pending,
+            Self::Live(Meta { place, .. }, _) if place.is_pending() => State::Pending,
             Self::Live(..) => State::Running,
             Self::Done(..) => State::Done,
             Self::Failed(..) => State::Failed,

@@ -216,8 +216,8 @@ struct Entry<T> {
 
 impl<T: Ord> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let age = self.number.wrapping_sub(other.number) as i64;
-        self.item.cmp(&other.item).then(age.cmp(&0))
+        // Hardly ever are two equal.
+        self.item.cmp(&other.item).then_with(|| (self.number.wrapping_sub(other.number) as i64).cmp(&0))
     }
 }
 
