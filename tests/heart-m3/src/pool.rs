@@ -12,7 +12,7 @@ use core::pin::Pin;
 use core::task::{Poll, Waker};
 use tidemill_core::executor::Executor;
 use tidemill_core::net::{NoNetwork, Token};
-use tidemill_core::pool::Slot;
+use tidemill_core::pool::{Slot, TaskId};
 use tidemill_core::task::{Context, Task, Wake};
 use tidemill_core::time::EPOCH;
 
@@ -58,7 +58,7 @@ fn ours(meter: &mut Meter, entries: usize) {
     let mut shared = Shared::default();
     let tasks = arena
         .slice(entries, |_| {
-            let id = executor.pool.submit(Wait).expect("room");
+            let id = fill(&mut executor);
             executor.turn(EPOCH, &mut NoNetwork, &mut shared);
             (id, shared.token.expect("polled"))
         })
@@ -76,9 +76,9 @@ fn ours(meter: &mut Meter, entries: usize) {
         shared.end = false;
         let _ = result.of(id, |id| executor.pool.result(id)).expect("ended");
         let id = submit.of(Wait, |task| executor.pool.submit(task)).ok().expect("room");
-        cancel.of(id, |id| executor.pool.abort(id));
+        cancel.of(id, |id| executor.pool.cancel(id));
         let _ = executor.pool.result(id);
-        let id = executor.pool.submit(Wait).ok().expect("room");
+        let id = fill(&mut executor);
         first.of(EPOCH, |now| executor.turn(now, &mut NoNetwork, &mut shared));
         *task = (id, shared.token.expect("polled"));
     }
@@ -116,6 +116,13 @@ fn ours(meter: &mut Meter, entries: usize) {
         });
     }
     meter.add("pool.submit+poll+complete", "tidemill", entries, all);
+}
+
+type Ours = Executor<Wait, &'static mut [Slot<Wait, u32, ()>], u32, ()>;
+
+#[inline(never)]
+fn fill(executor: &mut Ours) -> TaskId {
+    executor.pool.submit(Wait).ok().expect("room")
 }
 
 static mut END: bool = false;

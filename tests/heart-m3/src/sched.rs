@@ -4,7 +4,7 @@ use crate::arena::Arena;
 use crate::draw::Draw;
 use crate::meter::Meter;
 use heapless::binary_heap::{BinaryHeap, Min};
-use tidemill_core::sched::{Scheduler, Slot};
+use tidemill_core::sched::{EventId, Scheduler, Slot};
 use tidemill_core::time::Instant;
 
 pub fn measure(meter: &mut Meter) {
@@ -24,13 +24,12 @@ fn ours(meter: &mut Meter, entries: usize) {
     let slots = arena.slice(entries, |_| Slot::<u32>::EMPTY).expect("fits");
     let mut scheduler = Scheduler::new(slots);
     while scheduler.len() < entries - 1 {
-        scheduler.enter_abs(Instant::from_ticks(draw.delay()), 0, 0).expect("room");
+        fill(&mut scheduler, draw.delay());
     }
     let (mut enter, mut run, mut cancel) = (meter.count(), meter.count(), meter.count());
     let mut now = 0;
     for _ in 0..2_000 {
-        let at = Instant::from_ticks(now + draw.delay());
-        let id = scheduler.enter_abs(at, 0, 0).expect("room");
+        let id = fill(&mut scheduler, now + draw.delay());
         cancel.of(id, |id| scheduler.cancel(id));
         let at = Instant::from_ticks(now + draw.delay());
         let _ = enter.of(at, |at| scheduler.enter_abs(at, 0, 0));
@@ -39,7 +38,13 @@ fn ours(meter: &mut Meter, entries: usize) {
     }
     meter.add("sched.enter", "tidemill", entries, enter);
     meter.add("sched.run", "tidemill", entries, run);
+    meter.add("sched.enter+run", "tidemill", entries, enter.then(&run));
     meter.add("sched.cancel", "tidemill", entries, cancel);
+}
+
+#[inline(never)]
+fn fill(scheduler: &mut Scheduler<u32, &'static mut [Slot<u32>]>, at: u64) -> EventId {
+    scheduler.enter_abs(Instant::from_ticks(at), 0, 0).expect("room")
 }
 
 /// A heap of (time, priority, order of entry, action). It cannot cancel.
@@ -65,4 +70,5 @@ fn heapless<const N: usize>(meter: &mut Meter) {
     }
     meter.add("sched.enter", "heapless-heap", N, enter);
     meter.add("sched.run", "heapless-heap", N, run);
+    meter.add("sched.enter+run", "heapless-heap", N, enter.then(&run));
 }

@@ -3,7 +3,7 @@
 
 use crate::arena::Arena;
 use crate::draw::Draw;
-use crate::meter::Meter;
+use crate::meter::{Count, Meter};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, RawWaker, RawWakerVTable, Waker};
@@ -11,7 +11,7 @@ use embassy_time_queue_utils::queue_generic::ConstGenericQueue;
 use heapless::binary_heap::{BinaryHeap, Min};
 use rtic_time::timer_queue::{TimerQueue, TimerQueueBackend};
 use tidemill_core::time::Instant;
-use tidemill_core::timer::{Slot, TimerWheel};
+use tidemill_core::timer::{Slot, TimerId, TimerWheel};
 
 pub fn measure(meter: &mut Meter) {
     for entries in [10, 1_000, 100_000] {
@@ -38,28 +38,40 @@ fn ours(meter: &mut Meter, entries: usize) {
         .slice(entries, |index| wheel.start(Instant::from_ticks(draw.delay()), index as u32).expect("room"))
         .expect("fits");
     let (mut start, mut cancel, mut expiry) = (meter.count(), meter.count(), meter.count());
+    cancel_and_start(&mut wheel, ids, &mut draw, [&mut cancel, &mut start]);
+    expire_and_start(&mut wheel, 2 * entries.max(1_000), &mut draw, &mut expiry);
+    meter.add("timer.start", "tidemill", entries, start);
+    meter.add("timer.cancel", "tidemill", entries, cancel);
+    meter.add("timer.expiry", "tidemill", entries, expiry);
+    meter.add("timer.start+expiry", "tidemill", entries, start.then(&expiry));
+    meter.add("timer.start+cancel", "tidemill", entries, start.then(&cancel));
+}
+
+type Wheel = TimerWheel<u32, &'static mut [Slot<u32>]>;
+
+#[inline(never)]
+fn cancel_and_start(wheel: &mut Wheel, ids: &mut [TimerId], draw: &mut Draw, [cancel, start]: [&mut Count; 2]) {
     for _ in 0..2_000 {
-        let index = draw.below(entries);
+        let index = draw.below(ids.len());
         let id = ids[index];
         cancel.of(id, |id| wheel.cancel(id));
         let deadline = Instant::from_ticks(draw.delay());
         ids[index] = start.of(deadline, |deadline| wheel.start(deadline, index as u32)).expect("room");
     }
-    // Twice round, so that every timer has gone all the way down.
-    let mut left = 2 * entries.max(1_000);
+}
+
+/// Twice round, so that every timer has gone all the way down.
+#[inline(never)]
+fn expire_and_start(wheel: &mut Wheel, times: usize, draw: &mut Draw, expiry: &mut Count) {
     let mut now = Instant::from_ticks(0);
-    while left > 0 {
+    for _ in 0..times {
         let due = expiry.of((), |()| {
             now = wheel.next_deadline().unwrap_or(now);
             wheel.expire(now)
         });
-        left -= 1;
         let timer = due.expect("its deadline has come");
         wheel.start(Instant::from_ticks(now.as_ticks() + draw.delay()), timer.value).expect("room");
     }
-    meter.add("timer.start", "tidemill", entries, start);
-    meter.add("timer.cancel", "tidemill", entries, cancel);
-    meter.add("timer.expiry", "tidemill", entries, expiry);
 }
 
 /// Which wakers were woken.
@@ -107,6 +119,7 @@ fn embassy<const N: usize>(meter: &mut Meter) {
     }
     meter.add("timer.start", "embassy-time", N, start);
     meter.add("timer.expiry", "embassy-time", N, expiry);
+    meter.add("timer.start+expiry", "embassy-time", N, start.then(&expiry));
 }
 
 struct Backend;
@@ -184,6 +197,8 @@ fn rtic(meter: &mut Meter, entries: usize, times: usize) {
     meter.add("timer.start", "rtic-time", entries, start);
     meter.add("timer.cancel", "rtic-time", entries, cancel);
     meter.add("timer.expiry", "rtic-time", entries, expiry);
+    meter.add("timer.start+expiry", "rtic-time", entries, start.then(&expiry));
+    meter.add("timer.start+cancel", "rtic-time", entries, start.then(&cancel));
 }
 
 /// A heap of deadlines. It cannot cancel.
@@ -204,4 +219,5 @@ fn heapless<const N: usize>(meter: &mut Meter) {
     }
     meter.add("timer.start", "heapless-heap", N, start);
     meter.add("timer.expiry", "heapless-heap", N, expiry);
+    meter.add("timer.start+expiry", "heapless-heap", N, start.then(&expiry));
 }
