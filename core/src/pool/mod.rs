@@ -537,7 +537,12 @@ where
         let slots = self.slots.as_mut();
         let Some(slot) = slots.get_mut(index as usize) else { return };
         slot.content = outcome;
-        trace!("task {}.{}: ended, {}", index, slot.generation, slot.content.state());
+        let state = match slot.content {
+            Content::Done(..) => "done",
+            Content::Failed(..) => "failed",
+            _ => "cancelled",
+        };
+        trace!("task {}.{}: {}", index, slot.generation, state);
         // The deadline has no more use: now it says which ended first.
         self.ended += 1;
         slot.node.set_deadline(Instant::from_ticks(self.ended));
