@@ -34,6 +34,7 @@
 //! ```
 
 use super::{Callbacks, Failure, Slot, SubmitError, TaskId, TaskPool};
+use crate::time::Instant;
 use heapless::Vec;
 
 /// Results of tasks from an iterator, at most `W` of which are in the pool at once.
@@ -71,6 +72,27 @@ impl<I: Iterator<Item = T>, T, const W: usize> Map<I, T, W> {
         C: Callbacks,
     {
         self.take(pool, |_, _| Some(0))
+    }
+
+    /// As [`next`](Self::next), but gives up at `deadline`, which is the same for all results: Python's time-out counts from
+    /// the call to `map`. The tasks go on, and their results can still be asked for.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), and [`Failure::TimedOut`].
+    pub fn next_by<B, O, E, C>(
+        &mut self,
+        pool: &mut TaskPool<T, B, O, E, C>,
+        deadline: Instant,
+        now: Instant,
+    ) -> nb::Result<Option<O>, Failure<E>>
+    where
+        B: AsRef<[Slot<T, O, E, C>]> + AsMut<[Slot<T, O, E, C>]>,
+        C: Callbacks,
+    {
+        match self.next(pool) {
+            Err(nb::Error::WouldBlock) if now >= deadline => Err(Failure::TimedOut.into()),
+            result => result,
+        }
     }
 
     /// As [`next`](Self::next), but in the order in which the tasks end. O(W).

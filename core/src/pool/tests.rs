@@ -369,6 +369,63 @@ fn a_result_is_dropped_as_soon_as_it_is_taken_and_a_task_as_soon_as_it_ends() {
 }
 
 #[test]
+fn a_maps_time_out_counts_from_the_call_to_map_and_leaves_it_usable() {
+    let mut executor = executor::<2>(2);
+    let mut log = Log::default();
+    let mut map = Map::<_, _, 2>::new([job(1, 2), job(2, 9)], &mut executor.pool);
+    let [deadline, at] = [Instant::from_ticks(5), Instant::from_ticks(4)];
+    turn(&mut executor, 4, &mut log);
+    assert_eq!(map.next_by(&mut executor.pool, deadline, at), Ok(Some(1)));
+    assert_eq!(map.next_by(&mut executor.pool, deadline, at), Err(nb::Error::WouldBlock));
+    assert_eq!(map.next_by(&mut executor.pool, deadline, deadline), Err(Failure::TimedOut.into()));
+    turn(&mut executor, 9, &mut log);
+    assert_eq!(map.next_by(&mut executor.pool, deadline, Instant::from_ticks(9)), Ok(Some(2)), "it is there");
+    assert_eq!(map.next_by(&mut executor.pool, deadline, Instant::from_ticks(9)), Ok(None));
+}
+
+#[test]
+fn shutdown_twice_is_fine_and_the_second_may_cancel_what_the_first_let_be() {
+    let mut executor = executor::<2>(1);
+    let ids = [1, 2].map(|name| executor.pool.submit(job(name, 0)).unwrap());
+    executor.pool.shutdown(false);
+    assert!(!executor.pool.cancelled(ids[0]).unwrap());
+    executor.pool.shutdown(true);
+    executor.pool.shutdown(true);
+    assert_eq!(ids.map(|id| executor.pool.cancelled(id)), [Ok(true); 2]);
+    assert_eq!(executor.pool.join(), Ok(()));
+}
+
+#[test]
+fn many_may_wait_for_one_task() {
+    let mut executor = executor::<2>(2);
+    let id = executor.pool.submit(job(1, 5)).unwrap();
+    let [mut one, mut other] = [[id]; 2];
+    assert!(executor.pool.wait(&mut one, ReturnWhen::AllCompleted, EPOCH, None).is_err());
+    turn(&mut executor, 5, &mut Log::default());
+    for ids in [&mut one, &mut other] {
+        assert_eq!(executor.pool.wait(ids, ReturnWhen::AllCompleted, EPOCH, None).unwrap().done, [id]);
+    }
+    assert_eq!(AsCompleted::new(&mut one).next(&executor.pool, EPOCH, None), Ok(Some(id)));
+    assert_eq!(AsCompleted::new(&mut other).next(&executor.pool, EPOCH, None), Ok(Some(id)));
+    assert_eq!(executor.pool.peek(id), Ok(&1));
+}
+
+#[test]
+fn how_many_live_is_counted_with_those_that_wait_for_a_worker() {
+    let mut executor = executor::<4>(2);
+    let ids = [1, 2, 3, 4].map(|name| executor.pool.submit(job(name, 9)).unwrap());
+    assert_eq!((executor.pool.live(), executor.pool.live_max()), (4, 4));
+    assert!(executor.pool.cancel(ids[3]), "has no worker");
+    assert!(executor.pool.cancel(ids[0]), "has one, which the third gets");
+    assert_eq!((executor.pool.live(), executor.pool.live_max()), (2, 4));
+    let mut log = Log::default();
+    turn(&mut executor, 0, &mut log);
+    assert_eq!(log.begun, [2, 3]);
+    turn(&mut executor, 9, &mut log);
+    assert_eq!((executor.pool.live(), executor.pool.live_max()), (0, 4));
+}
+
+#[test]
 fn map_yields_in_order_of_input_and_errors_where_they_are_reached() {
     let mut executor = executor::<3>(3);
     let mut log = Log::default();

@@ -278,3 +278,43 @@ proptest! {
         }
     }
 }
+
+/// A million operations on a thousand slots against a sorted map. Times are often equal, and jump now and then.
+#[test]
+fn a_million_operations_agree_with_a_sorted_map() {
+    use crate::random::draw;
+    const N: usize = 1_000;
+    let mut scheduler = Scheduler::new(core::array::from_fn::<Slot<u32>, N, _>(|_| Slot::EMPTY));
+    scheduler.entered = u64::from(u32::MAX) - 100_000;
+    let mut model = std::collections::BTreeMap::new();
+    let mut ids = Vec::new();
+    let mut now = 0;
+    for step in 0..1_000_000_u32 {
+        let noise = draw(3, &[u64::from(step)]);
+        match noise % 8 {
+            0..4 => {
+                let (time, priority) = (now + (noise >> 8) % 500, (noise >> 32) as i32 % 2);
+                match scheduler.enter_abs(at(time), priority, step) {
+                    Ok(id) => {
+                        model.insert((time, priority, step), id);
+                        ids.push((id, (time, priority, step)));
+                    }
+                    Err(Full(back)) => assert_eq!((back, model.len()), (step, N)),
+                }
+            }
+            4..6 if !ids.is_empty() => {
+                let (id, key) = ids.swap_remove((noise >> 8) as usize % ids.len());
+                assert_eq!(scheduler.cancel(id), model.remove(&key).map(|_| key.2));
+            }
+            _ => {
+                now += if noise >> 8 & 0xFFF == 0 { 1 << 33 } else { (noise >> 8) % 4 };
+                while let Some(event) = scheduler.next_due(at(now)) {
+                    let ((time, priority, action), _) = model.pop_first().expect("the model has it");
+                    assert_eq!(event, Event { time: at(time), priority, action });
+                }
+            }
+        }
+        assert_eq!(scheduler.next_deadline(), model.first_key_value().map(|(key, _)| at(key.0)));
+        assert_eq!(scheduler.len(), model.len());
+    }
+}

@@ -303,6 +303,35 @@ proptest! {
     }
 }
 
+/// What is due at once comes in order of start, also when some of it is cancelled, moved, or started meanwhile; and it
+/// takes no time that grows with its number.
+#[test]
+fn fifty_thousand_timers_due_at_once_come_in_order_of_start() {
+    const N: u32 = 50_000;
+    let slots: Vec<Slot<u32>> = core::iter::repeat_with(|| Slot::EMPTY).take(N as usize).collect();
+    let mut wheel: TimerWheel<u32, Box<[Slot<u32>]>> = TimerWheel::new(slots.into_boxed_slice());
+    let ids: Vec<TimerId> = (0..N).map(|value| wheel.start(at(7_777_777), value).unwrap()).collect();
+    for value in 0..N / 2 {
+        if value % 5 == 4 {
+            // Was cancelled, when it was to be the next.
+            continue;
+        }
+        assert_eq!(wheel.next_deadline(), Some(at(7_777_777)));
+        assert_eq!(wheel.expire(at(8_000_000)).map(|timer| timer.value), Some(value));
+        match value % 5 {
+            3 => assert_eq!(wheel.cancel(ids[value as usize + 1]), Some(value + 1)),
+            1 => assert!(wheel.reset(ids[(N - 1 - value) as usize], at(9_000_000))),
+            _ => {}
+        }
+    }
+    // Late, and so after all that is due already.
+    wheel.start(at(1), N).unwrap();
+    let rest: Vec<u32> = core::iter::from_fn(|| wheel.expire(at(8_000_000))).map(|timer| timer.value).collect();
+    let expected: Vec<u32> = (N / 2..N).filter(|value| (N - 1 - value) % 5 != 1).chain([N]).collect();
+    assert_eq!(rest, expected);
+    assert_eq!(wheel.len(), (N / 10) as usize);
+}
+
 /// A million operations on a large wheel, deadlines as servers have them: most are cancelled.
 #[test]
 fn a_hundred_thousand_timers_expire_in_order() {
