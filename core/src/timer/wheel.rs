@@ -227,7 +227,7 @@ impl Wheel {
         if at >> 32 != elapsed >> 32 {
             return FAR;
         }
-        let shift = u32::BITS.wrapping_sub(1 + ((at ^ elapsed) as u32 | bits).leading_zeros()) & 28;
+        let shift = u32::BITS.wrapping_sub(1 + ((at ^ elapsed) as u32 | bits).leading_zeros()) & 0x1C;
         shift * (DIGITS / 4) + (at as u32 >> shift) % DIGITS
     }
 
