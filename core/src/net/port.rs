@@ -42,8 +42,8 @@ impl PortRange {
     }
 }
 
-/// Ports by IANA's registry, each with its name there before those that people use for it (`dns`, `sftp`, `ws`).
-const SERVICES: [(&str, u16); 48] = [
+/// Ports by IANA's registry, each with its name there before those that people use for it (`dns`, `sftp`, `smb`).
+const SERVICES: [(&str, u16); 55] = [
     ("ftp-data", 20),
     ("ftp", 21),
     ("ssh", 22),
@@ -64,7 +64,10 @@ const SERVICES: [(&str, u16); 48] = [
     ("pop3", 110),
     ("nntp", 119),
     ("ntp", 123),
+    ("netbios-ns", 137),
+    ("netbios-ssn", 139),
     ("imap", 143),
+    ("imap4", 143),
     ("snmp", 161),
     ("snmptrap", 162),
     ("bgp", 179),
@@ -72,6 +75,8 @@ const SERVICES: [(&str, u16); 48] = [
     ("ldap", 389),
     ("https", 443),
     ("wss", 443),
+    ("microsoft-ds", 445),
+    ("smb", 445),
     ("submissions", 465),
     ("smtps", 465),
     ("syslog", 514),
@@ -87,6 +92,8 @@ const SERVICES: [(&str, u16); 48] = [
     ("pop3s", 995),
     ("mqtt", 1883),
     ("nfs", 2049),
+    ("ms-wbt-server", 3389),
+    ("rdp", 3389),
     ("svn", 3690),
     ("sip", 5060),
     ("sips", 5061),
