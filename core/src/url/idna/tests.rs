@@ -39,8 +39,9 @@ fn a_text_is_composed_however_it_was_given() {
     }
     gives("한글", "xn--bj0bj06e");
     gives("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}", "xn--bj0bj06e");
-    // A mark of the same class between keeps them apart.
     gives("a\u{300}\u{301}", "xn--0ca40i");
+    // A mark of the same class between keeps a letter and its accent apart.
+    gives("a\u{313}\u{301}", "xn--a-xbb7c");
     gives("\u{105d2}\u{307}", &ascii("\u{105c9}").unwrap());
 }
 
@@ -49,6 +50,9 @@ fn what_is_encoded_already_must_be_as_it_would_be_encoded() {
     gives("é.xn--fa-hia", "xn--9ca.xn--fa-hia");
     gives("é.XN--FA-HIA", "xn--9ca.xn--fa-hia");
     gives("ｘn--9ca", "xn--9ca");
+    gives("é.xn--q-vbb9d", "xn--9ca.xn--q-vbb9d");
+    // Its marks the other way round.
+    refuses("é.xn--q-vbb0e");
     // A capital letter, an accent apart, a dot, an ASCII text, nothing, and what is no Punycode.
     for label in [
         "xn--dca",
