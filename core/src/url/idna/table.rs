@@ -96,6 +96,9 @@ impl Class {
 }
 
 pub(super) fn fate(c: char) -> Fate {
+    if c.is_ascii_lowercase() {
+        return Fate::Valid(Class::LETTER);
+    }
     look_up(c).unwrap_or(Fate::Disallowed)
 }
 
@@ -153,6 +156,9 @@ pub(super) fn compose(first: char, second: char) -> Option<char> {
 
 /// The two characters that one is made of; the second is made of no others.
 pub(super) fn decompose(c: char) -> Option<(char, char)> {
+    if c.is_ascii() {
+        return None;
+    }
     hangul::decompose(c).or_else(|| {
         let (plane, low) = split(c);
         let of_plane = |group: &usize| SECONDS.get(*group).is_some_and(|second| (second >> 24) as usize == plane);
