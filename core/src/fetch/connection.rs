@@ -15,7 +15,7 @@ use super::engine::{Engine, UNKNOWN_END};
 use super::request::{Asked, write_request};
 use super::source::ADDRESSES_MAX;
 use super::{Event, Failure, Sink};
-use crate::http::client::{Event as HttpEvent, Response};
+use crate::http::client::{self, Event as HttpEvent, Response};
 use crate::net::{self, Handle, Interest, Stack};
 use crate::task::{Context, Task};
 use crate::time::{Duration, EPOCH, Instant};
@@ -284,7 +284,7 @@ impl<const HEAD: usize> Connection<HEAD> {
                 Err(nb::Error::Other(error)) => return Err(self.lost(Failure::Net(error))),
             }
         }
-        self.response.start(false);
+        self.response.start(client::Asked::Resource);
         self.phase = Phase::Receive;
         Ok(Flow::Again)
     }

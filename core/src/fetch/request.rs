@@ -3,8 +3,10 @@
 use super::engine::{Engine, UNKNOWN_END};
 use super::state::Validator;
 use super::{HEADERS_MAX, Sink};
+use crate::http::body::Framing;
 use crate::http::client::{self, Request};
 use crate::http::range::request_value;
+use crate::http::redirect::goes_along;
 use core::ops::Range;
 use heapless::Vec;
 
@@ -41,11 +43,10 @@ pub(super) fn write_request<K: Sink, const N: usize>(
         }
     }
     for &(name, value) in engine.options.headers {
-        let secret = ["Authorization", "Cookie", "Proxy-Authorization"].iter().any(|s| s.eq_ignore_ascii_case(name));
-        if !(secret && source.moved) {
+        if goes_along(name, !source.moved, true) {
             add(name, value)?;
         }
     }
     let (target, host) = (source.target(), source.authority());
-    Request { method: "GET", target, host, headers: &fields, body_len: None }.write_to(out)
+    Request { method: "GET", target, host, headers: &fields, body: Framing::None }.write_to(out)
 }

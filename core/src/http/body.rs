@@ -5,9 +5,9 @@
 //!
 //! ```
 //! use tidemill_core::http::body::Framing;
-//! use tidemill_core::http::client::Response;
+//! use tidemill_core::http::client::{Asked, Response};
 //! let mut response = Response::<256>::new();
-//! response.start(false);
+//! response.start(Asked::Resource);
 //! response.receive(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
 //! assert_eq!(response.head().framing(), Framing::Chunked);
 //! # Ok::<(), tidemill_core::http::client::Error>(())
@@ -36,6 +36,7 @@ pub enum Framing {
 pub(super) enum Part<'i> {
     NeedMore,
     Data(&'i [u8]),
+    Trailers(&'i [u8]),
     End,
 }
 
@@ -68,6 +69,7 @@ impl Body {
                 let part = match event {
                     chunked::Event::NeedMore => Part::NeedMore,
                     chunked::Event::Data(data) => Part::Data(data),
+                    chunked::Event::Trailers(lines) => Part::Trailers(lines),
                     chunked::Event::End => Part::End,
                 };
                 return Ok((taken, part));

@@ -1,8 +1,8 @@
 //! The chunked transfer coding (RFC 9112 7.1), decoded in place.
 //!
 //! A chunk's size is where request smuggling begins, so nothing here is lenient: a size is hexadecimal digits and
-//! nothing else (blanks may follow), lines end in CRLF, and the bytes after a chunk's data must be CRLF. Extensions and
-//! trailers are checked, bounded and dropped, as RFC 9110 6.5.1 allows.
+//! nothing else (blanks may follow), lines end in CRLF, and the bytes after a chunk's data must be CRLF. Extensions are
+//! checked, bounded and dropped; trailers are checked, bounded and handed out. To encode is the job of [`send`](super::send).
 //!
 //! ```
 //! use tidemill_core::http::chunked::{Decoder, Event};
@@ -35,8 +35,10 @@ pub enum Error {
     SizeOverflow,
     /// An extension has a forbidden byte.
     Extension,
-    /// Extensions are longer than [`MAX_EXTENSION`] or [`MAX_EXTENSIONS`].
+    /// The padding and extensions of one chunk are longer than [`MAX_EXTENSION`].
     ExtensionTooLong,
+    /// The extensions of all chunks together are longer than [`MAX_EXTENSIONS`].
+    ExtensionsTooLong,
     /// A line or a chunk's data does not end in CRLF.
     LineEnd,
     /// A trailer is not a header field.
@@ -51,7 +53,8 @@ impl core::fmt::Display for Error {
             Self::Size => "malformed chunk size",
             Self::SizeOverflow => "chunk size exceeds 64 bits",
             Self::Extension => "malformed chunk extension",
-            Self::ExtensionTooLong => "chunk extensions too long",
+            Self::ExtensionTooLong => "chunk extension too long",
+            Self::ExtensionsTooLong => "chunk extensions too long",
             Self::LineEnd => "chunk not ended by CRLF",
             Self::Trailer => "malformed trailer field",
             Self::TrailersTooLong => "trailer fields too long",
@@ -69,6 +72,8 @@ pub enum Event<'i> {
     NeedMore,
     /// Bytes of the body, at least one, borrowed from the input.
     Data(&'i [u8]),
+    /// Bytes of the trailer fields, at least one: lines as in a head, in any pieces, each with its CRLF.
+    Trailers(&'i [u8]),
     /// The body has ended; what follows in the input is not its.
     End,
 }
@@ -146,10 +151,27 @@ impl Decoder {
                 }
                 return Ok((taken + take, Event::Data(&rest[..take])));
             }
+            if self.in_trailers(byte) {
+                let mut len = 0;
+                while let Some(&byte) = rest.get(len).filter(|byte| self.in_trailers(**byte)) {
+                    self.state = self.framing(byte)?;
+                    len += 1;
+                }
+                return Ok((taken + len, Event::Trailers(&rest[..len])));
+            }
             self.state = self.framing(byte)?;
             taken += 1;
         }
         Ok((taken, Event::End))
+    }
+
+    /// Whether this byte belongs to a trailer's line, not to the empty one behind them.
+    fn in_trailers(&self, byte: u8) -> bool {
+        match self.state {
+            State::Trailer => byte != b'\r',
+            State::TrailerName | State::TrailerValue | State::TrailerLf => true,
+            _ => false,
+        }
     }
 
     /// The state after one byte that is not data.
@@ -223,7 +245,7 @@ impl Decoder {
     fn extended(&mut self, next: State) -> Result<State, Error> {
         self.padding()?;
         self.extensions += 1;
-        if self.extensions > MAX_EXTENSIONS { Err(Error::ExtensionTooLong) } else { Ok(next) }
+        if self.extensions > MAX_EXTENSIONS { Err(Error::ExtensionsTooLong) } else { Ok(next) }
     }
 
     fn trailer(&mut self, next: State) -> Result<State, Error> {
@@ -239,18 +261,34 @@ mod tests {
 
     /// Decodes in pieces of `step` bytes: the body, whether it ended, and what was left over.
     fn decode(input: &[u8], step: usize) -> Result<(Vec<u8>, bool, usize), Error> {
-        let (mut decoder, mut body, mut at) = (Decoder::new(), Vec::new(), 0);
+        decode_all(input, step).map(|(body, _, done, left)| (body, done, left))
+    }
+
+    /// The same, with the trailers.
+    fn decode_all(input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, bool, usize), Error> {
+        let (mut decoder, mut body, mut trailers, mut at) = (Decoder::new(), Vec::new(), Vec::new(), 0);
         while at < input.len() && !decoder.is_done() {
             let piece = &input[at..input.len().min(at + step)];
             let (taken, event) = decoder.receive(piece)?;
             at += taken;
             match event {
                 Event::Data(data) => body.extend_from_slice(data),
+                Event::Trailers(lines) => trailers.extend_from_slice(lines),
                 Event::NeedMore => assert_eq!(taken, piece.len()),
                 Event::End => {}
             }
         }
-        Ok((body, decoder.is_done(), input.len() - at))
+        Ok((body, trailers, decoder.is_done(), input.len() - at))
+    }
+
+    #[test]
+    fn behaviour_52_trailers_are_handed_out() {
+        let input = b"5\r\nhello\r\n0\r\nX: 1\r\ny:\t2 \r\n\r\nGET";
+        for step in [1, 2, 3, 100] {
+            let (body, trailers, done, left) = decode_all(input, step).unwrap();
+            assert_eq!((body.as_slice(), trailers.as_slice(), done), (&b"hello"[..], &b"X: 1\r\ny:\t2 \r\n"[..], true));
+            assert!(left >= 3 || step > 1);
+        }
     }
 
     /// What the whole input, and the input byte by byte, decode to.
@@ -302,7 +340,7 @@ mod tests {
 
         let extended = [&b"5;"[..], &[b'x'; 1023][..], b"\r\nhello\r\n"].concat();
         assert!(decoded(&extended.repeat(16)).is_ok());
-        assert_eq!(decoded(&extended.repeat(17)), Err(Error::ExtensionTooLong));
+        assert_eq!(decoded(&extended.repeat(17)), Err(Error::ExtensionsTooLong));
 
         let trailers = [&b"0\r\n"[..], &b"A: b\r\n".repeat(1366), b"\r\n"].concat();
         assert_eq!(decoded(&trailers), Err(Error::TrailersTooLong));

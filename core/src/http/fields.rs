@@ -4,9 +4,9 @@
 //! head is cheaper than an index, and needs no memory. Values are bytes: HTTP does not promise UTF-8.
 //!
 //! ```
-//! use tidemill_core::http::client::Response;
+//! use tidemill_core::http::client::{Asked, Response};
 //! let mut response = Response::<256>::new();
-//! response.start(false);
+//! response.start(Asked::Resource);
 //! response.receive(b"HTTP/1.1 200 OK\r\nVia: a, b\r\nVia: c\r\n\r\n")?;
 //! let fields = response.head().fields();
 //! assert_eq!(fields.get("via"), Some(&b"a, b"[..]));
@@ -28,7 +28,7 @@ pub struct Fields<'a> {
 pub struct BadLength;
 
 impl<'a> Fields<'a> {
-    /// Over lines that httparse has accepted.
+    /// Over lines that httparse, or the decoder of chunks, has accepted.
     pub(super) fn new(lines: &'a [u8]) -> Self {
         Self { lines }
     }
@@ -95,6 +95,19 @@ impl<'a> Fields<'a> {
 /// The length of the first line, with its LF. Eight bytes at a time, since every byte of every head comes by here several
 /// times.
 pub(super) fn line_end(bytes: &[u8]) -> Option<usize> {
+    let end = find_line_end(bytes);
+    #[cfg(test)]
+    LOOKED_AT.with(|count| count.set(count.get() + end.unwrap_or(bytes.len())));
+    end
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// How many bytes were looked at for the ends of lines, to test how often a head is read.
+    pub(super) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+}
+
+fn find_line_end(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let (words, tail) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {

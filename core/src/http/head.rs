@@ -29,16 +29,21 @@ pub(super) struct HeadBuffer<const N: usize> {
     fields: usize,
     /// One empty line before the head is tolerated (RFC 9112 2.2), and was seen.
     skipped: bool,
+    /// How many bytes of trailers lie behind the head.
+    trailers: usize,
+    /// There was no room for all of them.
+    trailers_cut: bool,
 }
 
 impl<const N: usize> HeadBuffer<N> {
     pub(super) const fn new() -> Self {
-        Self { bytes: [0; N], len: 0, line: 0, fields: 0, skipped: false }
+        Self { bytes: [0; N], len: 0, line: 0, fields: 0, skipped: false, trailers: 0, trailers_cut: false }
     }
 
     /// Forgets the head.
     pub(super) fn clear(&mut self) {
         (self.len, self.line, self.fields, self.skipped) = (0, 0, 0, false);
+        (self.trailers, self.trailers_cut) = (0, false);
     }
 
     /// Whether no byte of a head has arrived; a stray empty line before it is none.
@@ -81,6 +86,23 @@ impl<const N: usize> HeadBuffer<N> {
             }
         }
         Ok((taken, false))
+    }
+
+    /// Keeps lines that came behind the body, as long as there is room.
+    pub(super) fn keep_trailers(&mut self, lines: &[u8]) {
+        let at = self.len + self.trailers;
+        match self.bytes.get_mut(at..at + lines.len()) {
+            Some(room) if !self.trailers_cut => {
+                room.copy_from_slice(lines);
+                self.trailers += lines.len();
+            }
+            _ => self.trailers_cut = true,
+        }
+    }
+
+    /// Those lines, if there was room for all.
+    pub(super) fn trailer_lines(&self) -> Option<&[u8]> {
+        (!self.trailers_cut).then(|| &self.bytes[self.len..self.len + self.trailers])
     }
 
     /// All bytes of the head.

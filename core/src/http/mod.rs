@@ -12,23 +12,25 @@
 //! | [`serve`] | a server for files: connections, deadlines, limits |
 //! | [`fields`] | header fields of a head that has been read: look-up and lists |
 //! | [`body`] | how a body is delimited: by length, by chunks, by the end of the connection |
-//! | [`chunked`] | the chunked coding |
+//! | [`chunked`] | the chunked coding, decoded |
+//! | [`send`] | a body on its way out: as long as promised, or in chunks |
 //! | [`range`] | `Range` and `Content-Range` |
 //! | [`date`] | HTTP dates |
 //! | [`etag`], [`conditional`] | versions of a file, and requests that depend on them |
 //! | [`redirect`] | which statuses redirect, and with which method |
 //!
 //! ```
-//! use tidemill_core::http::client::{Event, Request, Response};
+//! use tidemill_core::http::body::Framing;
+//! use tidemill_core::http::client::{Asked, Event, Request, Response};
 //!
-//! let request = Request { method: "GET", target: "/", host: "example.org", headers: &[], body_len: None };
+//! let request = Request { method: "GET", target: "/", host: "example.org", headers: &[], body: Framing::None };
 //! let mut out = [0; 256];
 //! let written = request.write_to(&mut out)?;
 //! assert!(out[..written].starts_with(b"GET / HTTP/1.1\r\nHost: example.org\r\n"));
 //!
 //! let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 //! let mut response = Response::<1024>::new();
-//! response.start(false);
+//! response.start(Asked::Resource);
 //! loop {
 //!     let (consumed, event) = response.receive(input)?;
 //!     input = &input[consumed..];
@@ -53,6 +55,7 @@ pub mod fields;
 mod head;
 pub mod range;
 pub mod redirect;
+pub mod send;
 pub mod serve;
 pub mod server;
 mod write;

@@ -3,6 +3,8 @@
 //! ```text
 //!            Head            Body*            End
 //! start ──▶ head ──▶ (1xx: head again) ──▶ body ──▶ done ──▶ start, if reusable
+//!            │ 101 after `Upgrade`, or 2xx after CONNECT
+//!            └──▶ switched: what follows is not HTTP
 //! ```
 //!
 //! [`Response::receive`] takes what the connection delivered and answers with one [`Event`] and the number of bytes it
@@ -10,9 +12,9 @@
 //! [`Response::end_of_stream`] tells whether the response was whole. See the [parent](super) for an example.
 //!
 //! ```
-//! use tidemill_core::http::client::{Error, Event, Response};
+//! use tidemill_core::http::client::{Asked, Error, Event, Response};
 //! let mut response = Response::<256>::new();
-//! response.start(false);
+//! response.start(Asked::Resource);
 //! let input = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel";
 //! let (taken, _) = response.receive(input)?;
 //! assert_eq!(response.receive(&input[taken..])?, (3, Event::Body(b"hel")));
@@ -20,6 +22,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+#[cfg(test)]
+mod malformed;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -43,6 +47,8 @@ pub enum Error {
     BadRequest,
     /// The request does not fit into the buffer.
     NoSpace,
+    /// The status line alone is larger than the decoder's buffer.
+    StatusLineTooLong,
     /// The head of the response is larger than the decoder's buffer.
     HeadTooLarge,
     /// The head has more than [`MAX_FIELDS`] fields.
@@ -76,6 +82,7 @@ impl core::fmt::Display for Error {
         f.write_str(match self {
             Self::BadRequest => "request has forbidden bytes or fields",
             Self::NoSpace => "request does not fit into its buffer",
+            Self::StatusLineTooLong => "status line too long",
             Self::HeadTooLarge => "response head too large",
             Self::TooManyFields => "response has too many header fields",
             Self::MalformedHead => "malformed response head",
@@ -96,6 +103,21 @@ impl core::fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// What was asked, as far as the meaning of the answer depends on it (RFC 9112 6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Asked {
+    /// Anything but the below.
+    #[default]
+    Resource,
+    /// With HEAD: the answer has no body.
+    Head,
+    /// With `Upgrade`: 101 switches to another protocol.
+    Upgrade,
+    /// With CONNECT: any 2xx makes a tunnel of the connection.
+    Tunnel,
+}
+
 /// What [`Response::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -106,7 +128,7 @@ pub enum Event<'i> {
     Head,
     /// Bytes of the body, at least one, borrowed from the input.
     Body(&'i [u8]),
-    /// The response is whole. What follows in the input is not its.
+    /// The response is whole. What follows in the input is not its; nor HTTP, if it [switched](Head::switched).
     End,
 }
 
@@ -129,6 +151,7 @@ struct Meaning {
     content_length: Option<u64>,
     transfer_coded: bool,
     keep_alive: bool,
+    switched: bool,
 }
 
 impl Meaning {
@@ -138,6 +161,7 @@ impl Meaning {
         content_length: None,
         transfer_coded: false,
         keep_alive: false,
+        switched: false,
     };
 }
 
@@ -148,8 +172,9 @@ pub struct Response<const HEAD: usize> {
     buffer: HeadBuffer<HEAD>,
     state: State,
     meaning: Meaning,
-    head_request: bool,
+    asked: Asked,
     interim: u8,
+    continued: bool,
     body_received: u64,
 }
 
@@ -160,25 +185,26 @@ impl<const HEAD: usize> Default for Response<HEAD> {
 }
 
 impl<const HEAD: usize> Response<HEAD> {
-    /// A decoder before its first response, to a request other than HEAD.
+    /// A decoder before its first response, to a request for [`Asked::Resource`].
     pub const fn new() -> Self {
         Self {
             buffer: HeadBuffer::new(),
             state: State::Head,
             meaning: Meaning::UNKNOWN,
-            head_request: false,
+            asked: Asked::Resource,
             interim: 0,
+            continued: false,
             body_received: 0,
         }
     }
 
-    /// Forgets the last response and waits for the next: to a HEAD request, which has no body, or to another.
-    pub fn start(&mut self, head_request: bool) {
+    /// Forgets the last response and waits for the next.
+    pub fn start(&mut self, asked: Asked) {
         self.buffer.clear();
         self.state = State::Head;
         self.meaning = Meaning::UNKNOWN;
-        self.head_request = head_request;
-        (self.interim, self.body_received) = (0, 0);
+        self.asked = asked;
+        (self.interim, self.continued, self.body_received) = (0, false, 0);
     }
 
     /// Takes bytes that arrived: how many, and what they were. Each byte of a head is looked at once however it
@@ -186,17 +212,7 @@ impl<const HEAD: usize> Response<HEAD> {
     pub fn receive<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), Error> {
         let result = match &mut self.state {
             State::Head => self.receive_head(input),
-            State::Body(body) => body.receive(input).map_err(Error::Chunked).map(|(taken, part)| match part {
-                Part::NeedMore => (taken, Event::NeedMore),
-                Part::Data(data) => {
-                    self.body_received += data.len() as u64;
-                    (taken, Event::Body(data))
-                }
-                Part::End => {
-                    self.state = State::Done;
-                    (taken, Event::End)
-                }
-            }),
+            State::Body(_) => self.receive_body(input).map_err(Error::Chunked),
             State::Done => Ok((0, Event::End)),
             State::Failed(error) => Err(*error),
         };
@@ -238,19 +254,53 @@ impl<const HEAD: usize> Response<HEAD> {
         matches!(self.state, State::Done) && self.meaning.keep_alive && self.meaning.framing != Framing::UntilClose
     }
 
+    /// Whether the server said 100: that it waits for the body of a request with `Expect: 100-continue` (RFC 9110 10.1.1).
+    /// Who sent such a request looks here after each [`Event::NeedMore`]. If a final head comes instead, the body must not
+    /// be sent any more, and the connection be closed unless it is sent nevertheless; if nothing comes for a second or so, the
+    /// server does not know the field, and the body is to be sent.
+    pub fn continued(&self) -> bool {
+        self.continued
+    }
+
+    /// The fields behind a chunked body, once the response is whole; they are not to be mixed with those of the head
+    /// (RFC 9110 6.5.1). `None`: they did not fit into what the head left of the buffer, or it is not whole yet.
+    pub fn trailers(&self) -> Option<Fields<'_>> {
+        let lines = self.buffer.trailer_lines().filter(|_| matches!(self.state, State::Done));
+        lines.map(Fields::new)
+    }
+
+    fn receive_body<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), chunked::Error> {
+        let mut taken = 0;
+        loop {
+            let State::Body(body) = &mut self.state else { return Ok((taken, Event::End)) };
+            let (more, part) = body.receive(&input[taken..])?;
+            taken += more;
+            match part {
+                Part::NeedMore => return Ok((taken, Event::NeedMore)),
+                Part::Data(data) => {
+                    self.body_received += data.len() as u64;
+                    return Ok((taken, Event::Body(data)));
+                }
+                Part::Trailers(lines) => self.buffer.keep_trailers(lines),
+                Part::End => self.state = State::Done,
+            }
+        }
+    }
+
     fn receive_head<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), Error> {
         let mut taken = 0;
         loop {
             let (more, whole) = self.buffer.receive(&input[taken..]).map_err(|error| match error {
-                HeadError::LineTooLong | HeadError::TooLarge => Error::HeadTooLarge,
+                HeadError::LineTooLong => Error::StatusLineTooLong,
+                HeadError::TooLarge => Error::HeadTooLarge,
                 HeadError::Malformed => Error::MalformedHead,
             })?;
             taken += more;
             if !whole {
                 return Ok((taken, Event::NeedMore));
             }
-            let meaning = parse(self.buffer.bytes(), self.buffer.field_lines(), self.head_request)?;
-            if meaning.status >= 200 {
+            let meaning = parse(self.buffer.bytes(), self.buffer.field_lines(), self.asked)?;
+            if meaning.status >= 200 || meaning.switched {
                 self.meaning = meaning;
                 self.state = State::Body(Body::new(meaning.framing));
                 return Ok((taken, Event::Head));
@@ -258,6 +308,7 @@ impl<const HEAD: usize> Response<HEAD> {
             if meaning.status == 101 {
                 return Err(Error::SwitchedProtocols);
             }
+            self.continued |= meaning.status == 100;
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Err(Error::TooManyInterim);
@@ -268,7 +319,7 @@ impl<const HEAD: usize> Response<HEAD> {
 }
 
 /// Reads a whole head and decides how the body is framed (RFC 9112 6.3).
-fn parse(head: &[u8], field_lines: &[u8], head_request: bool) -> Result<Meaning, Error> {
+fn parse(head: &[u8], field_lines: &[u8], asked: Asked) -> Result<Meaning, Error> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut headers);
     match parsed.parse(head) {
@@ -281,12 +332,15 @@ fn parse(head: &[u8], field_lines: &[u8], head_request: bool) -> Result<Meaning,
     if !(100..600).contains(&status) {
         return Err(Error::MalformedHead);
     }
+    if matches!((asked, status), (Asked::Upgrade, 101) | (Asked::Tunnel, 200..=299)) {
+        return Ok(Meaning { status, framing: Framing::None, switched: true, ..Meaning::UNKNOWN });
+    }
     let fields = Fields::new(field_lines);
     let content_length = fields.content_length().map_err(|_| Error::ContentLength)?;
     let codings = Codings::of(&fields);
     let framing = match codings {
         Codings::Invalid => return Err(Error::TransferEncoding),
-        _ if head_request || status < 200 || matches!(status, 204 | 304) => Framing::None,
+        _ if asked == Asked::Head || status < 200 || matches!(status, 204 | 304) => Framing::None,
         Codings::Chunked | Codings::CodedChunked => Framing::Chunked,
         Codings::Coded => Framing::UntilClose,
         Codings::Absent => content_length.map_or(Framing::UntilClose, Framing::Length),
@@ -300,6 +354,7 @@ fn parse(head: &[u8], field_lines: &[u8], head_request: bool) -> Result<Meaning,
         content_length: if codings == Codings::Absent { content_length } else { None },
         transfer_coded: matches!(codings, Codings::CodedChunked | Codings::Coded),
         keep_alive: fields.keep_alive(minor) && !doubtful,
+        switched: false,
     })
 }
 
@@ -313,7 +368,13 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The status code, 200 to 599.
+    /// Whether the connection is no longer one of HTTP: 101 after [`Asked::Upgrade`], or 2xx after [`Asked::Tunnel`]. What
+    /// follows the head in the input is the first of the other protocol.
+    pub fn switched(&self) -> bool {
+        self.meaning.switched
+    }
+
+    /// The status code: 200 to 599, or 101.
     pub fn status(&self) -> u16 {
         self.meaning.status
     }

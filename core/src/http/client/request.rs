@@ -1,14 +1,16 @@
 //! Writing the head of a request.
 
 use super::Error;
+use crate::http::body::Framing;
 use crate::http::write::{WriteError, Writer};
 
-/// The head of a request; the body, if any, is the caller's to send after it.
+/// The head of a request; the body, if any, goes after it, through [`Sender`](crate::http::send::Sender).
 ///
 /// ```
+/// use tidemill_core::http::body::Framing;
 /// use tidemill_core::http::client::{Error, Request};
 /// let request =
-///     Request { method: "GET", target: "/a", host: "h", headers: &[("Range", b"bytes=5-")], body_len: None };
+///     Request { method: "GET", target: "/a", host: "h", headers: &[("Range", b"bytes=5-")], body: Framing::None };
 /// let mut out = [0; 64];
 /// let len = request.write_to(&mut out)?;
 /// assert_eq!(&out[..len], b"GET /a HTTP/1.1\r\nHost: h\r\nRange: bytes=5-\r\n\r\n");
@@ -28,8 +30,9 @@ pub struct Request<'a> {
     /// Further fields. `Host`, `Content-Length` and `Transfer-Encoding` are refused here: a second copy of one that
     /// the writer writes could make two servers see two different requests.
     pub headers: &'a [(&'a str, &'a [u8])],
-    /// The length of the body that follows, in bytes, for `Content-Length`. `None`: no body.
-    pub body_len: Option<u64>,
+    /// How the body that follows is delimited: [`Framing::Length`] if its length is known, else [`Framing::Chunked`]. A
+    /// request cannot end with its connection.
+    pub body: Framing,
 }
 
 impl Request<'_> {
@@ -55,8 +58,11 @@ impl Request<'_> {
             }
             writer.field(name, value)?;
         }
-        if let Some(length) = self.body_len {
-            writer.field_fmt("Content-Length", format_args!("{length}"))?;
+        match self.body {
+            Framing::None => {}
+            Framing::Length(length) => writer.field_fmt("Content-Length", format_args!("{length}"))?,
+            Framing::Chunked => writer.field("Transfer-Encoding", b"chunked")?,
+            Framing::UntilClose => return Err(WriteError::Invalid),
         }
         writer.raw(b"\r\n")?;
         Ok(writer.len())
@@ -67,13 +73,21 @@ impl Request<'_> {
 mod tests {
     use super::*;
 
-    const PLAIN: Request<'_> = Request { method: "GET", target: "/", host: "h", headers: &[], body_len: None };
+    const PLAIN: Request<'_> = Request { method: "GET", target: "/", host: "h", headers: &[], body: Framing::None };
 
     #[test]
     fn a_body_announces_its_length() {
         let mut out = [0; 128];
-        let len = Request { method: "POST", body_len: Some(12), ..PLAIN }.write_to(&mut out).unwrap();
+        let len = Request { method: "POST", body: Framing::Length(12), ..PLAIN }.write_to(&mut out).unwrap();
         assert_eq!(&out[..len], b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n");
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_chunked_and_none_ends_with_the_connection() {
+        let mut out = [0; 128];
+        let len = Request { method: "PATCH", body: Framing::Chunked, ..PLAIN }.write_to(&mut out).unwrap();
+        assert_eq!(&out[..len], b"PATCH / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert_eq!(Request { body: Framing::UntilClose, ..PLAIN }.write_to(&mut out), Err(Error::BadRequest));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the malformed, the odd and the cut-up response come to.
 
 use super::*;
+use crate::http::fields::LOOKED_AT;
 use proptest::prelude::*;
 use std::string::String;
 use std::vec::Vec;
@@ -131,11 +132,11 @@ fn behaviour_56_no_body_where_none_can_be_and_the_next_response_begins_at_once()
         assert_eq!((outcome.body.len(), outcome.left, outcome.reusable), (0, Ok(next.len()), true));
     }
     let mut decoder = Decoder::new();
-    decoder.start(true);
+    decoder.start(Asked::Head);
     let outcome = feed(&mut decoder, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP", &[]);
     assert_eq!((outcome.left, outcome.reusable), (Ok(4), true));
     assert_eq!(decoder.head().content_length(), Some(5));
-    decoder.start(false);
+    decoder.start(Asked::Resource);
     assert_eq!(feed(&mut decoder, next, &[]).body, b"hi");
 }
 
@@ -148,6 +149,78 @@ fn behaviour_56_interim_responses_are_skipped_up_to_a_number_and_101_surfaces() 
     assert_eq!(response(&interim(64)).status, 204);
     assert_eq!(response(&interim(65)).left, Err(Error::TooManyInterim));
     assert_eq!(response(b"HTTP/1.1 101 \r\n\r\n").left, Err(Error::SwitchedProtocols));
+}
+
+#[test]
+fn behaviour_56_what_was_asked_for_switches_and_what_follows_is_left() {
+    let switched = |asked, input: &[u8]| {
+        let mut outcomes = [&[][..], &[1]].map(|sizes| {
+            let mut decoder = Decoder::new();
+            decoder.start(asked);
+            let outcome = feed(&mut decoder, input, sizes);
+            assert!(!decoder.reusable() || !decoder.head().switched());
+            (decoder.head().switched(), outcome.status, outcome.left)
+        });
+        assert_eq!(outcomes[0], outcomes[1]);
+        core::mem::replace(&mut outcomes[0], (false, 0, Ok(0)))
+    };
+    let upgrade = b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\nhello";
+    assert_eq!(switched(Asked::Upgrade, upgrade), (true, 101, Ok(5)));
+    assert_eq!(switched(Asked::Upgrade, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), (false, 200, Ok(0)));
+    let tunnel = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: x, chunked\r\n\r\n\x16\x03";
+    assert_eq!(switched(Asked::Tunnel, tunnel), (true, 200, Ok(2)), "both fields are to be ignored");
+    let refused = b"HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno";
+    assert_eq!(switched(Asked::Tunnel, refused), (false, 407, Ok(0)));
+    assert_eq!(switched(Asked::Tunnel, b"HTTP/1.1 101 \r\n\r\n").2, Err(Error::SwitchedProtocols));
+}
+
+#[test]
+fn a_server_that_waits_for_the_body_is_heard() {
+    let mut decoder = Decoder::new();
+    assert_eq!(decoder.receive(b"HTTP/1.1 103 x\r\n\r\n"), Ok((18, Event::NeedMore)));
+    assert!(!decoder.continued());
+    assert_eq!(decoder.receive(b"HTTP/1.1 100 Continue\r\n\r\n"), Ok((25, Event::NeedMore)));
+    assert!(decoder.continued());
+    assert_eq!(feed(&mut decoder, b"HTTP/1.1 204 x\r\n\r\n", &[]).status, 204);
+    decoder.start(Asked::Resource);
+    assert!(!decoder.continued());
+}
+
+#[test]
+fn behaviour_52_trailers_are_kept_apart_from_the_head_if_they_fit() {
+    let input =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: head\r\n\r\n2\r\nhi\r\n0\r\nA: tail\r\nB:\r\n\r\n";
+    for sizes in [&[][..], &[1]] {
+        let mut decoder = Decoder::new();
+        feed(&mut decoder, input, sizes);
+        assert!(decoder.trailers().unwrap().iter().eq([("A", &b"tail"[..]), ("B", b"")]));
+        assert_eq!(decoder.head().header("a"), Some(&b"head"[..]));
+        decoder.start(Asked::Resource);
+        assert!(decoder.trailers().is_none());
+        assert_eq!(feed(&mut decoder, b"HTTP/1.1 204 x\r\n\r\n", &[]).status, 204);
+        assert_eq!(decoder.trailers().unwrap().iter().count(), 0);
+    }
+    let mut small = Response::<60>::new();
+    let (mut at, _) = small.receive(input).unwrap();
+    while at < input.len() {
+        at += small.receive(&input[at..]).unwrap().0;
+    }
+    assert_eq!(small.receive(b""), Ok((0, Event::End)));
+    assert!(small.trailers().is_none(), "the head left four bytes for them");
+}
+
+#[test]
+fn a_head_costs_the_same_for_each_byte_however_it_drips_in() {
+    let steps = |lines: usize, size: usize| {
+        let head = [b"HTTP/1.1 204 x\r\n", "Name: some value\r\n".repeat(lines).as_bytes(), b"\r\n"].concat();
+        LOOKED_AT.with(|count| count.set(0));
+        assert_eq!(feed(&mut Decoder::new(), &head, &[size]).status, 204);
+        LOOKED_AT.with(core::cell::Cell::get) as f64 / head.len() as f64
+    };
+    for size in [1, 7, 4000] {
+        let (few, many) = (steps(9, size), steps(90, size));
+        assert!(many <= few * 1.1 && many < 8.0, "{few} and {many} steps for each byte, in pieces of {size}");
+    }
 }
 
 #[test]
@@ -185,6 +258,8 @@ fn behaviour_57_too_many_fields_and_too_large_a_head_are_told_apart() {
     assert_eq!(ok(&"A: b\r\n".repeat(100), "").left, Ok(0));
     assert_eq!(ok(&"A: b\r\n".repeat(101), "").left, Err(Error::TooManyFields));
     assert_eq!(ok(&["A: ", &"b".repeat(4096), "\r\n"].concat(), "").left, Err(Error::HeadTooLarge));
+    let line = ["HTTP/1.1 200 ", &"b".repeat(4096), "\r\n\r\n"].concat();
+    assert_eq!(response(line.as_bytes()).left, Err(Error::StatusLineTooLong));
 }
 
 #[test]

@@ -34,6 +34,9 @@ use super::fields::Fields;
 use super::head::{HeadBuffer, HeadError};
 use super::{MAX_FIELDS, chunked};
 
+/// The answer to a client that waits before it sends the body: see [`Request::expects_continue`].
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Why a request is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -163,14 +166,7 @@ impl<const HEAD: usize> Request<HEAD> {
     pub fn receive<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), Error> {
         let result = match &mut self.state {
             State::Head => self.receive_head(input),
-            State::Body(body) => body.receive(input).map_err(Error::Chunked).map(|(taken, part)| match part {
-                Part::NeedMore => (taken, Event::NeedMore),
-                Part::Data(data) => (taken, Event::Body(data)),
-                Part::End => {
-                    self.state = State::Done;
-                    (taken, Event::End)
-                }
-            }),
+            State::Body(_) => self.receive_body(input).map_err(Error::Chunked),
             State::Done => Ok((0, Event::End)),
             State::Failed(error) => Err(*error),
         };
@@ -201,6 +197,36 @@ impl<const HEAD: usize> Request<HEAD> {
     /// [`Event::End`].
     pub fn keep_alive(&self) -> bool {
         matches!(self.state, State::Body(_) | State::Done) && self.head().fields.keep_alive(self.minor)
+    }
+
+    /// Whether the client waits for [`CONTINUE`] before it sends the body (RFC 9110 10.1.1). If the answer is final without
+    /// the body, the connection is to be closed after it, or the body to be read nevertheless.
+    pub fn expects_continue(&self) -> bool {
+        let expects =
+            |head: Head<'_>| head.fields.list("expect").any(|word| word.eq_ignore_ascii_case(b"100-continue"));
+        matches!(self.state, State::Body(_)) && self.minor > 0 && expects(self.head())
+    }
+
+    /// The fields behind a chunked body, once the request is whole; they are not to be mixed with those of the head
+    /// (RFC 9110 6.5.1). `None`: they did not fit into what the head left of the buffer, or it is not whole yet.
+    pub fn trailers(&self) -> Option<Fields<'_>> {
+        let lines = self.buffer.trailer_lines().filter(|_| matches!(self.state, State::Done));
+        lines.map(Fields::new)
+    }
+
+    fn receive_body<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), chunked::Error> {
+        let mut taken = 0;
+        loop {
+            let State::Body(body) = &mut self.state else { return Ok((taken, Event::End)) };
+            let (more, part) = body.receive(&input[taken..])?;
+            taken += more;
+            match part {
+                Part::NeedMore => return Ok((taken, Event::NeedMore)),
+                Part::Data(data) => return Ok((taken, Event::Body(data))),
+                Part::Trailers(lines) => self.buffer.keep_trailers(lines),
+                Part::End => self.state = State::Done,
+            }
+        }
     }
 
     fn receive_head<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), Error> {

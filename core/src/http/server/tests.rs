@@ -91,6 +91,33 @@ fn behaviour_55_framing_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn a_client_that_waits_to_send_its_body_is_heard() {
+    let expects = |version: &str, expect: &str| {
+        let mut decoder = Decoder::new();
+        let head =
+            ["POST / HTTP/", version, "\r\nHost: h\r\nContent-Length: 1\r\nExpect: ", expect, "\r\n\r\n"].concat();
+        decoder.receive(head.as_bytes()).unwrap();
+        let expects = decoder.expects_continue();
+        feed(&mut decoder, b"x", &[]).1.unwrap();
+        assert!(!decoder.expects_continue(), "the body is here");
+        expects
+    };
+    assert!(expects("1.1", "100-Continue"));
+    assert!(!expects("1.0", "100-continue"), "old clients do not know what they say");
+    assert!(!expects("1.1", "200-ok"));
+    assert_eq!(CONTINUE, b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+#[test]
+fn behaviour_52_trailers_are_kept_apart_from_the_head() {
+    let mut decoder = Decoder::new();
+    let input = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: x\r\n\r\n";
+    assert_eq!(feed(&mut decoder, input, &[1]).1, Ok(0));
+    assert!(decoder.trailers().unwrap().iter().eq([("Host", &b"x"[..])]));
+    assert_eq!(decoder.head().host(), Some(&b"h"[..]));
+}
+
+#[test]
 fn a_host_is_needed_once_from_http_1_1_on() {
     assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), Some((Error::Host, 400)));
     assert_eq!(refused("GET / HTTP/1.0\r\n\r\n"), None);
