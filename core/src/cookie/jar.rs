@@ -315,16 +315,21 @@ impl JarView {
     /// [`Ignored::TooLarge`], [`Ignored::Full`].
     #[doc(alias = "set_cookie")]
     pub fn insert(&mut self, cookie: &Cookie<'_>, now: u64) -> Result<Stored, Ignored> {
-        let text = cookie.name.iter().chain(cookie.value).chain(cookie.path);
-        if let Some(at) = text.clone().position(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        let mut text = cookie.name.iter().chain(cookie.value).chain(cookie.path);
+        if let Some(at) = text.position(|byte| byte.is_ascii_control() && *byte != b'\t') {
             return Err(Ignored::Control { at });
         }
-        if text.clone().any(|byte| *byte == b';') || cookie.name.contains(&b'=') {
+        if cookie.name.contains(&b';') || cookie.value.contains(&b';') || cookie.name.contains(&b'=') {
             return Err(Ignored::Separator);
         }
         if cookie.name.is_empty() && cookie.value.is_empty() {
             return Err(Ignored::Empty);
         }
+        self.store(cookie, now)
+    }
+
+    /// The same for one whose text is known to be harmless.
+    pub(super) fn store(&mut self, cookie: &Cookie<'_>, now: u64) -> Result<Stored, Ignored> {
         if cookie.domain.is_empty() {
             return Err(Ignored::Domain);
         }
@@ -381,14 +386,28 @@ impl JarView {
         })
     }
 
-    /// Replaces a cookie where it lies, if the new value is as long as the old.
+    /// Replaces a cookie where it lies, if there is room for the new value without another's leaving.
     fn overwrite(&mut self, index: usize, new: Record, cookie: &Cookie<'_>) -> bool {
+        let used = self.used;
         let (records, bytes) = self.storage.parts_mut();
-        let Some(record) = records.get_mut(index).filter(|record| record.value == new.value) else { return false };
-        let at = record.at as usize + usize::from(record.name);
-        let Some(value) = bytes.get_mut(at..at + cookie.value.len()) else { return false };
-        value.copy_from_slice(cookie.value);
-        *record = Record { at: record.at, sharing: record.sharing, ..new };
+        let Some(old) = records.get(index).copied() else { return false };
+        let len = used - usize::from(old.value) + usize::from(new.value);
+        if len > bytes.len() {
+            return false;
+        }
+        let at = old.at as usize + usize::from(old.name);
+        if new.value != old.value {
+            bytes.copy_within(at + usize::from(old.value)..used, at + usize::from(new.value));
+            let shift = u32::from(new.value).wrapping_sub(u32::from(old.value));
+            for record in records.iter_mut().take(self.len) {
+                record.at = if record.at > old.at { record.at.wrapping_add(shift) } else { record.at };
+            }
+        }
+        if let (Some(value), Some(record)) = (bytes.get_mut(at..at + cookie.value.len()), records.get_mut(index)) {
+            value.copy_from_slice(cookie.value);
+            *record = Record { at: old.at, sharing: old.sharing, ..new };
+        }
+        self.used = len;
         true
     }
 

@@ -133,7 +133,7 @@ impl JarView {
         if !policy.may_set(&cookie, request) {
             return Err(Ignored::Policy);
         }
-        self.insert(&cookie, now)
+        self.store(&cookie, now)
     }
 
     /// What the rules of today ask beyond those of 2011 (5.7, steps 13 to 22).

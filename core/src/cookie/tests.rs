@@ -85,6 +85,15 @@ fn behaviour_32_a_path_that_is_none_is_the_requests_folder() {
 }
 
 #[test]
+fn behaviour_32_a_semicolon_in_the_requests_path_is_as_good_as_any_other_byte() {
+    let mut jar = Jar::<4, 256>::new();
+    jar.set(b"a=1", &at_home("/a;b/c"), NOW, &AnyDomain).unwrap();
+    assert_eq!(sent(&mut jar, &at_home("/a;b/d"), NOW), "a=1");
+    let copy = jar.iter().next().map(|cookie| Jar::<4, 256>::new().insert(&cookie, NOW));
+    assert_eq!(copy, Some(Ok(Stored::New)));
+}
+
+#[test]
 fn behaviour_33_longer_paths_come_first_then_older_cookies_and_to_replace_keeps_the_place() {
     assert_eq!(bis(&["a=1; path=/", "b=2; path=/cookie-parser-result"]), "b=2; a=1");
     assert_eq!(bis(&["a=1", "b=2", "c=3", "a=4"]), "a=4; b=2; c=3");
