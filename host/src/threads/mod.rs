@@ -4,7 +4,8 @@
 //! [`ThreadPool::submit`] takes a closure, or hands it back when as many wait as may, and returns the [`Future`] of its
 //! result: it can be asked, waited for, cancelled, awaited on any executor, and followed by callbacks. A task that panics
 //! fails with an [`Exception`] that says where. [`wait`] and [`as_completed`] wait for many; [`ThreadPool::map`] runs a
-//! function over an iterator, [`ThreadPool::map_slice`] over a slice, [`ThreadPool::scope`] tasks that borrow.
+//! function over an iterator, [`ThreadPool::map_slice`] over a slice, [`ThreadPool::scope`] tasks that borrow. Beside the pool: [`Local`], a value for each
+//! thread; [`Timers`] and [`Scheduler`] for what is to happen later; [`Queue`] between threads that wait.
 //!
 //! ```
 //! use std::time::Duration;
@@ -52,9 +53,12 @@ mod error;
 mod exception;
 mod future;
 mod gate;
+mod local;
 mod map;
 mod pool;
+mod queue;
 mod room;
+mod sched;
 mod scope;
 mod shared;
 mod sizing;
@@ -63,17 +67,22 @@ mod slice;
 mod snapshot;
 mod sync;
 mod task;
+mod timer;
 mod wait;
 mod worker;
 
 pub use error::{BuildError, SubmitError};
 pub use exception::{Exception, Location};
 pub use future::Future;
+pub use local::Local;
 pub use map::{Map, MapOptions};
 pub use pool::{Builder, ThreadPool, WORKERS_MAX};
+pub use queue::Queue;
+pub use sched::{Clock, NotQueued, Scheduler, SystemClock};
 pub use scope::Scope;
 pub use sizing::{cores, optimal_threads};
 pub use snapshot::{Snapshot, WorkerSnapshot};
 pub use tidemill_core::future::State;
 pub use tidemill_core::pool::{CallbackError, Failure};
+pub use timer::{Timer, TimerError, Timers};
 pub use wait::{AnyFuture, AsCompleted, ReturnWhen, Unfinished, Waited, as_completed, wait};
