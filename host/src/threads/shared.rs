@@ -66,7 +66,7 @@ pub(super) struct Seat {
     stealer: Stealer<Job>,
     /// The queue, while no thread has it.
     deque: Mutex<Option<Worker<Job>>>,
-    thread: Mutex<Option<Thread>>,
+    thread: super::sync::Mutex<Option<Thread>>,
     /// Set by whoever wakes the worker.
     woken: AtomicBool,
     pub(super) tally: CachePadded<Tally>,
@@ -106,7 +106,7 @@ impl Seat {
         Self {
             stealer: deque.stealer(),
             deque: Mutex::new(Some(deque)),
-            thread: Mutex::new(None),
+            thread: super::sync::Mutex::new(None),
             woken: AtomicBool::new(false),
             tally: CachePadded::default(),
         }

@@ -180,3 +180,183 @@ impl Sleep {
         self.word.fetch_sub(ALIVE + SEARCHING, Ordering::SeqCst);
     }
 }
+
+/// Workers as in `worker`, over a queue that is only a number, and the shutdown of `room`: if anybody slept over work, or
+/// over the end, all threads of the model would wait, and loom would say so.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::threads::room::Room;
+    use crate::threads::sync::{Arc, AtomicUsize, Condvar};
+    use loom::thread;
+
+    struct Model {
+        sleep: Sleep,
+        room: Room,
+        queue: AtomicUsize,
+        taken: AtomicU64,
+        woken: [(Mutex<bool>, Condvar); 2],
+    }
+
+    impl Model {
+        fn new(workers: usize) -> Arc<Self> {
+            Arc::new(Self {
+                sleep: Sleep::new(workers, workers),
+                room: Room::new(8),
+                queue: AtomicUsize::new(0),
+                taken: AtomicU64::new(0),
+                woken: std::array::from_fn(|_| (Mutex::new(false), Condvar::new())),
+            })
+        }
+
+        fn taken(&self) -> u64 {
+            self.taken.load(Ordering::SeqCst)
+        }
+
+        fn take(&self) -> bool {
+            let took =
+                self.queue.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_ok();
+            if took {
+                self.taken.fetch_add(1, Ordering::SeqCst);
+            }
+            took
+        }
+
+        fn has_work(&self) -> bool {
+            self.queue.load(Ordering::SeqCst) > 0
+        }
+
+        fn wake(&self, seat: usize) {
+            *lock(&self.woken[seat].0) = true;
+            self.woken[seat].1.notify_one();
+        }
+
+        fn recruit(&self) {
+            match self.sleep.recruit() {
+                Recruit::Nobody => {}
+                Recruit::Wake(seat) => self.wake(seat),
+                // All were started. Only when all was taken and one has ended, he is replaced by one who ends, too.
+                Recruit::Start => {
+                    assert!(!self.has_work());
+                    self.sleep.exit();
+                }
+            }
+        }
+
+        /// As the loops of `worker`, where a search is one look.
+        fn work(&self, seat: usize) {
+            loop {
+                if self.take() {
+                    if self.sleep.end_search() && self.has_work() {
+                        self.recruit();
+                    }
+                    while self.take() {}
+                    self.sleep.start_search();
+                    continue;
+                }
+                if self.room.is_spent(|| self.taken()) {
+                    self.sleep.exit();
+                    self.sleep.wake_all().into_iter().for_each(|seat| self.wake(seat));
+                    return;
+                }
+                self.sleep.fall_asleep(seat);
+                let awake = (self.sleep.has_place() && self.has_work()) || self.room.is_spent(|| self.taken());
+                if awake && self.sleep.wake_up(seat) {
+                    continue;
+                }
+                let mut woken = lock(&self.woken[seat].0);
+                while !std::mem::take(&mut *woken) {
+                    woken = self.woken[seat].1.wait(woken).unwrap();
+                }
+            }
+        }
+
+        fn start(model: &Arc<Self>, seat: usize) -> thread::JoinHandle<()> {
+            // As a recruit that starts counts.
+            model.sleep.word.fetch_add(ALIVE + SEARCHING, Ordering::SeqCst);
+            let model = model.clone();
+            thread::spawn(move || model.work(seat))
+        }
+
+        fn submit(&self) {
+            if self.room.enter(1, || self.taken()).is_ok() {
+                self.queue.fetch_add(1, Ordering::SeqCst);
+                self.recruit();
+            }
+        }
+
+        fn close(&self) {
+            self.room.close();
+            self.sleep.wake_all().into_iter().for_each(|seat| self.wake(seat));
+        }
+    }
+
+    /// With so many switches of threads that are not forced.
+    fn bounded(switches: usize, model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(switches);
+        builder.check(model);
+    }
+
+    #[test]
+    fn loom_a_worker_that_goes_to_sleep_while_a_task_comes_runs_it_and_ends_at_the_shutdown() {
+        bounded(3, || {
+            let model = Model::new(1);
+            let worker = Model::start(&model, 0);
+            model.submit();
+            model.close();
+            worker.join().unwrap();
+            assert_eq!(model.taken(), 1);
+            assert_eq!(model.sleep.counts(), Counts { searching: 0, sleeping: 0, alive: 0, blocked: 0 });
+        });
+    }
+
+    #[test]
+    fn loom_of_two_workers_and_two_tasks_nobody_sleeps_over_work_or_over_the_end() {
+        bounded(2, || {
+            let model = Model::new(2);
+            let workers = [Model::start(&model, 0), Model::start(&model, 1)];
+            model.submit();
+            model.submit();
+            model.close();
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
+            assert_eq!(model.taken(), 2);
+            assert_eq!(model.sleep.counts(), Counts { searching: 0, sleeping: 0, alive: 0, blocked: 0 });
+        });
+    }
+
+    #[test]
+    fn loom_of_a_submit_and_a_shutdown_what_was_let_in_is_run() {
+        bounded(3, || {
+            let model = Model::new(1);
+            let worker = Model::start(&model, 0);
+            let other = model.clone();
+            let submitter = thread::spawn(move || other.submit());
+            model.close();
+            submitter.join().unwrap();
+            worker.join().unwrap();
+            assert_eq!(model.taken(), model.room.entered());
+        });
+    }
+
+    #[test]
+    fn loom_when_a_worker_blocks_another_takes_its_place() {
+        bounded(3, || {
+            let model = Model::new(1);
+            // One worker is at a task that will wait; the other is the one too many, asleep or about to be.
+            model.sleep.word.fetch_add(ALIVE, Ordering::SeqCst);
+            let spare = Model::start(&model, 1);
+            let other = model.clone();
+            let submitter = thread::spawn(move || other.submit());
+            model.sleep.block();
+            if model.has_work() {
+                model.recruit();
+            }
+            submitter.join().unwrap();
+            // It waits until the spare has run the task.
+            model.close();
+            spare.join().unwrap();
+            assert_eq!(model.taken(), 1);
+        });
+    }
+}

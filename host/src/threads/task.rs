@@ -631,3 +631,242 @@ pub(super) fn block<F: FnOnce() -> T + Send + 'static, T: Send + 'static>(
     }
     job
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::thread;
+    use std::sync::Arc as Plain;
+
+    /// A task whose closure and result each hold a reference to what is counted.
+    fn task(counted: &Plain<()>) -> (Job, Handle<Plain<()>>) {
+        let (captured, result) = (counted.clone(), counted.clone());
+        // SAFETY: it borrows nothing.
+        unsafe {
+            alone(
+                move || {
+                    drop(captured);
+                    result
+                },
+                7,
+            )
+        }
+    }
+
+    fn run(mut job: Job) -> thread::JoinHandle<bool> {
+        thread::spawn(move || job.next().is_some_and(Entry::run))
+    }
+
+    #[test]
+    fn loom_of_a_cancel_and_a_start_one_wins_and_everything_is_dropped_once() {
+        loom::model(|| {
+            let counted = Plain::new(());
+            let (job, handle) = task(&counted);
+            let worker = run(job);
+            let cancelled = handle.task().cancel();
+            if cancelled {
+                assert_eq!(Plain::strong_count(&counted), 1, "what it captured is gone when cancel returns");
+            }
+            drop(handle);
+            assert_ne!(worker.join().unwrap(), cancelled);
+            assert_eq!(Plain::strong_count(&counted), 1);
+        });
+    }
+
+    #[test]
+    fn loom_of_an_end_and_a_handle_that_goes_the_result_is_dropped_once() {
+        for watched in [false, true] {
+            loom::model(move || {
+                let counted = Plain::new(());
+                let (job, handle) = task(&counted);
+                if watched {
+                    let seen = counted.clone();
+                    assert!(handle.task().watch(Watcher::Callback(Box::new(move |_| drop(seen)))).is_ok());
+                }
+                let worker = run(job);
+                drop(handle);
+                assert!(worker.join().unwrap());
+                assert_eq!(Plain::strong_count(&counted), 1);
+            });
+        }
+    }
+
+    #[test]
+    fn loom_two_who_wait_are_both_told_and_see_the_result() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let counted = Plain::new(());
+            let (job, handle) = task(&counted);
+            let handle = Plain::new(handle);
+            let worker = run(job);
+            let wait = |handle: &Handle<Plain<()>>| {
+                let gate = Arc::new(Gate::new(1));
+                if handle.task().watch(Watcher::Ended(gate.clone())).is_ok() {
+                    gate.wait(None);
+                }
+                assert!(handle.peek().is_ok());
+            };
+            let theirs = handle.clone();
+            let other = thread::spawn(move || wait(&theirs));
+            wait(&handle);
+            other.join().unwrap();
+            worker.join().unwrap();
+            drop(handle);
+            assert_eq!(Plain::strong_count(&counted), 1);
+        });
+    }
+
+    #[test]
+    fn loom_a_callback_added_while_it_ends_is_called_once_before_the_result_is_taken() {
+        loom::model(|| {
+            let counted = Plain::new(());
+            let (job, handle) = task(&counted);
+            let called = Plain::new(std::sync::atomic::AtomicUsize::new(0));
+            let worker = run(job);
+            let by = called.clone();
+            let callback = move |task: TaskRef| {
+                // SAFETY: nobody takes the result before the callbacks have been called.
+                assert!(unsafe { task.peek::<Plain<()>>() }.is_ok());
+                by.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            };
+            if let Err((Watcher::Callback(callback), false)) =
+                handle.task().watch(Watcher::Callback(Box::new(callback)))
+            {
+                callback(handle.task());
+            }
+            let gate = Arc::new(Gate::new(1));
+            if !handle.task().is_settled() && handle.task().watch(Watcher::Settled(gate.clone())).is_ok() {
+                gate.wait(None);
+            }
+            assert_eq!(called.load(std::sync::atomic::Ordering::Relaxed), 1);
+            drop(handle.take().ok());
+            worker.join().unwrap();
+            assert_eq!(Plain::strong_count(&counted), 1);
+        });
+    }
+
+    #[test]
+    fn loom_who_gives_up_waiting_while_it_ends_leaves_nothing_behind() {
+        loom::model(|| {
+            let counted = Plain::new(());
+            let (job, handle) = task(&counted);
+            let worker = run(job);
+            let gate = Arc::new(Gate::new(1));
+            if handle.task().watch(Watcher::Ended(gate.clone())).is_ok() {
+                handle.task().unwatch(|watcher| matches!(watcher, Watcher::Ended(other) if Arc::ptr_eq(other, &gate)));
+            }
+            drop(handle);
+            worker.join().unwrap();
+            assert_eq!(Plain::strong_count(&counted), 1);
+        });
+    }
+
+    #[test]
+    fn loom_of_a_worker_and_a_waiter_who_helps_one_runs_it() {
+        loom::model(|| {
+            let counted = Plain::new(());
+            let (job, handle) = task(&counted);
+            let worker = run(job);
+            let helped = handle.task().run_for_handle();
+            if helped {
+                drop(handle.take().ok());
+            } else {
+                drop(handle);
+            }
+            assert_ne!(worker.join().unwrap(), helped);
+            assert_eq!(Plain::strong_count(&counted), 1);
+        });
+    }
+
+    #[test]
+    fn loom_a_block_is_freed_with_its_last_task() {
+        loom::model(|| {
+            let counted = Plain::new(());
+            let mut closures = vec![counted.clone(), counted.clone()].into_iter().map(|counted| move || counted);
+            let mut handles = Vec::new();
+            let mut job = block(&mut closures, 7, &mut |handle| handles.push(handle)).unwrap();
+            let other = run(job.split().unwrap());
+            let worker = run(job);
+            drop(handles);
+            assert!(worker.join().unwrap() && other.join().unwrap());
+            assert_eq!(Plain::strong_count(&counted), 1);
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A task whose closure and result each hold a reference to what is counted.
+    fn task(counted: &Arc<()>) -> (Job, Handle<Arc<()>>) {
+        let (captured, result) = (counted.clone(), counted.clone());
+        let todo = move || {
+            drop(captured);
+            result
+        };
+        // SAFETY: it borrows nothing.
+        unsafe { alone(todo, 7) }
+    }
+
+    #[test]
+    fn in_whatever_order_it_is_run_cancelled_taken_and_dropped_everything_is_dropped_once() {
+        let counted = Arc::new(());
+        type Order = fn(Job, Handle<Arc<()>>);
+        let orders: [Order; 7] = [
+            |job, handle| drop((job, handle)),
+            |job, handle| drop((handle, job)),
+            |mut job, handle| {
+                assert!(job.next().unwrap().run());
+                drop(handle.take().unwrap());
+            },
+            |mut job, handle| {
+                drop(handle);
+                assert!(job.next().unwrap().run());
+            },
+            |mut job, handle| {
+                assert!(handle.task().cancel());
+                assert!(!job.next().unwrap().run());
+                assert!(matches!(handle.take(), Err(None)));
+            },
+            |job, handle| {
+                assert!(handle.task().run_for_handle());
+                drop(handle.take().unwrap());
+                job.for_each(|entry| assert!(!entry.run()));
+            },
+            |job, handle| {
+                let callback = Arc::new(());
+                let inside = callback.clone();
+                assert!(handle.task().watch(Watcher::Callback(Box::new(move |_| drop(inside)))).is_ok());
+                job.for_each(|entry| entry.fail(Exception::broken("a test")));
+                assert_eq!(Arc::strong_count(&callback), 1);
+                assert!(handle.peek().unwrap_err().is_some());
+            },
+        ];
+        for order in orders {
+            let (job, handle) = task(&counted);
+            order(job, handle);
+            assert_eq!(Arc::strong_count(&counted), 1);
+        }
+    }
+
+    #[test]
+    fn the_tasks_of_a_block_go_one_by_one_and_the_block_with_the_last() {
+        let counted = Arc::new(());
+        let mut closures = vec![counted.clone(); 70].into_iter().map(|counted| move || counted);
+        let mut handles = Vec::new();
+        let mut first = block(&mut closures, 7, &mut |handle| handles.push(handle)).unwrap();
+        let rest = block(&mut closures, 7, &mut |handle| handles.push(handle)).unwrap();
+        assert_eq!((first.len(), rest.len(), handles.len()), (BLOCK, 70 - BLOCK, 70));
+        assert!(block(&mut closures, 7, &mut |handle| handles.push(handle)).is_none());
+        let half = first.split().unwrap();
+        assert_eq!((first.len(), half.len()), (32, 32));
+        half.for_each(|entry| assert!(entry.run()));
+        drop((first, rest));
+        assert_eq!(Arc::strong_count(&counted), 33, "32 have results, 38 were cancelled");
+        handles.truncate(40);
+        assert!(handles.drain(..).skip(32).all(|handle| handle.take().is_ok()));
+        assert_eq!(Arc::strong_count(&counted), 1);
+    }
+}
