@@ -48,8 +48,10 @@ use core::ops::{Deref, DerefMut};
 
 use smoltcp::iface::SocketSet;
 use tidemill_core::executor::Program;
-use tidemill_core::net::smoltcp::{Config, CongestionControl, Smoltcp, SocketBuffer, Timeouts};
-use tidemill_core::net::{Error as NetError, Handle, Interest, Stack, Token};
+use tidemill_core::net::smoltcp::{
+    Config, CongestionControl, PacketBuffer, PacketMetadata, Smoltcp, SocketBuffer, Timeouts,
+};
+use tidemill_core::net::{Datagrams, Error as NetError, Handle, Interest, Stack, Token};
 use tidemill_core::time::{EPOCH, Instant};
 
 use crate::frame::Nic;
@@ -57,6 +59,9 @@ use crate::world::{Boot, Error, HostId, Node, World};
 
 /// How many sockets a host has unless it is tuned; its listeners' spare ones, and those that are closing, count.
 pub const SOCKETS: usize = 16;
+
+/// How many datagrams a socket's buffer holds at most.
+const DATAGRAMS: usize = 16;
 
 /// The TCP/IP stack of a simulated host, of `N` sockets: the one that firmware ships, and the world's say in which of
 /// the program's ready tasks is polled next.
@@ -118,6 +123,18 @@ impl<const N: usize> Stack for Tcp<N> {
     }
 }
 
+impl<const N: usize> Datagrams for Tcp<N> {
+    fn bind(&mut self, local: SocketAddr) -> Result<Handle, NetError> {
+        self.0.bind(local)
+    }
+    fn recv_from(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<(usize, SocketAddr), NetError> {
+        self.0.recv_from(socket, buf)
+    }
+    fn send_to(&mut self, socket: Handle, buf: &[u8], to: SocketAddr) -> nb::Result<(), NetError> {
+        self.0.send_to(socket, buf, to)
+    }
+}
+
 /// What the stack of a host is like.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
@@ -125,6 +142,10 @@ pub struct Tuning {
     pub receive_bytes: usize,
     /// Send buffer of each socket in bytes.
     pub send_bytes: usize,
+    /// How many UDP sockets it has: at most 4.
+    pub datagram_sockets: usize,
+    /// Receive buffer, and send buffer, of each of them in bytes.
+    pub datagram_bytes: usize,
     /// How the sending rate answers to loss.
     pub congestion: CongestionControl,
     /// How long peers are waited for.
@@ -136,6 +157,8 @@ impl Default for Tuning {
         Self {
             receive_bytes: 16 << 10,
             send_bytes: 16 << 10,
+            datagram_sockets: 2,
+            datagram_bytes: 4 << 10,
             congestion: CongestionControl::Reno,
             timeouts: Timeouts::default(),
         }
@@ -156,9 +179,15 @@ fn stack<const N: usize>(boot: &Boot<'_>, tuning: &Tuning) -> Tcp<N> {
     let buffers = core::array::from_fn(|_| {
         (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
     });
-    let table = SocketSet::new(Vec::with_capacity(N));
+    let table = SocketSet::new(Vec::with_capacity(N + tuning.datagram_sockets));
     // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
-    Tcp(Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration"))
+    let mut stack = Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration");
+    let packets = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; tuning.datagram_bytes]);
+    for _ in 0..tuning.datagram_sockets {
+        // More than it can have, it does without.
+        let _ = stack.add_datagram_socket(packets(), packets());
+    }
+    Tcp(stack)
 }
 
 /// A program and its stack, as one node of a world.

@@ -12,12 +12,12 @@
 use core::net::SocketAddr;
 use embedded_nal::{TcpClientStack, TcpFullStack};
 use tidemill_core::net::nal::Nal;
-use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
+use tidemill_core::net::{Datagrams, Error, Handle, Interest, Stack, Token};
 
 /// Two ends of a network, of one kind of stack (they may be the same stack).
 pub trait Pair {
     /// What is tested.
-    type Stack: Stack;
+    type Stack: Stack + Datagrams;
 
     /// The end that connects.
     fn client(&mut self) -> &mut Self::Stack;
@@ -399,6 +399,93 @@ pub fn embedded_nal_tells_a_refusal_and_the_socket_is_as_new<P: Pair>(pair: &mut
     assert_eq!(nothing, Err(nb::Error::Other(Error::NotConnected)));
 }
 
+/// Two sockets for datagrams, and the address of the server's.
+fn bound<P: Pair>(pair: &mut P) -> (Handle, Handle, SocketAddr) {
+    let addr = pair.server_addr();
+    let server = pair.server().bind(addr).expect("a free port");
+    let local = pair.server().local_addr(server).expect("it is bound");
+    assert_ne!(local.port(), 0);
+    let client = pair.client().bind(SocketAddr::new(unspecified(addr), 0)).expect("a free port");
+    (client, server, SocketAddr::new(addr.ip(), local.port()))
+}
+
+fn unspecified(like: SocketAddr) -> core::net::IpAddr {
+    if like.is_ipv4() { core::net::Ipv4Addr::UNSPECIFIED.into() } else { core::net::Ipv6Addr::UNSPECIFIED.into() }
+}
+
+pub fn datagrams_arrive_whole_and_apart_and_can_be_answered<P: Pair>(pair: &mut P) {
+    let (client, server, addr) = bound(pair);
+    let mut buf = [0; 2000];
+    assert_eq!(pair.server().recv_from(server, &mut buf), Err(nb::Error::WouldBlock));
+    for len in [3, 0, 1200] {
+        wait(pair, |pair| pair.client().send_to(client, &[7; 1200][..len], addr)).unwrap();
+    }
+    let mut peer = addr;
+    for len in [3, 0, 1200] {
+        let (received, from) = wait(pair, |pair| pair.server().recv_from(server, &mut buf)).unwrap();
+        assert_eq!((received, &buf[..len]), (len, &[7; 1200][..len]));
+        peer = from;
+    }
+    wait(pair, |pair| pair.server().send_to(server, b"answer", peer)).unwrap();
+    assert_eq!(wait(pair, |pair| pair.client().recv_from(client, &mut buf)), Ok((6, addr)));
+    assert_eq!(&buf[..6], b"answer");
+    assert_eq!(pair.client().recv_from(client, &mut buf), Err(nb::Error::WouldBlock));
+}
+
+pub fn a_datagram_that_does_not_fit_is_cut_and_its_length_told<P: Pair>(pair: &mut P) {
+    let (client, server, addr) = bound(pair);
+    for text in [&b"too long for it"[..], b"next"] {
+        wait(pair, |pair| pair.client().send_to(client, text, addr)).unwrap();
+    }
+    let mut buf = [0; 4];
+    assert_eq!(wait(pair, |pair| pair.server().recv_from(server, &mut buf)).map(|(len, _)| len), Ok(15));
+    assert_eq!(&buf, b"too ");
+    assert_eq!(wait(pair, |pair| pair.server().recv_from(server, &mut buf)).map(|(len, _)| len), Ok(4));
+    assert_eq!(&buf, b"next");
+    let endless = vec![0; 66_000];
+    assert_eq!(pair.client().send_to(client, &endless, addr), Err(nb::Error::Other(Error::TooLong)));
+}
+
+pub fn a_watch_fires_when_a_datagram_comes_and_when_one_can_be_sent<P: Pair>(pair: &mut P) {
+    let (client, server, addr) = bound(pair);
+    // What was believed to be there at first is found not to be.
+    assert_eq!(pair.server().recv_from(server, &mut [0; 8]), Err(nb::Error::WouldBlock));
+    pair.server().watch(server, Interest::Read, Token(5)).unwrap();
+    assert_eq!(tokens(pair, P::server, Token(5)), 0, "nothing has come");
+    wait(pair, |pair| pair.client().send_to(client, b"x", addr)).unwrap();
+    assert_eq!(tokens(pair, P::server, Token(5)), 1);
+    assert_eq!(tokens(pair, P::server, Token(5)), 0, "one-shot");
+    pair.client().watch(client, Interest::Write, Token(6)).unwrap();
+    assert_eq!(tokens(pair, P::client, Token(6)), 1);
+}
+
+pub fn datagram_sockets_and_others_are_told_apart_and_grow_stale<P: Pair>(pair: &mut P) {
+    let (client, server, addr) = bound(pair);
+    assert_eq!(pair.server().bind(addr), Err(Error::AddressInUse));
+    let not = Err(nb::Error::Other(Error::NotConnected));
+    assert_eq!(pair.server().recv(server, &mut [0; 8]), not);
+    assert_eq!(pair.server().send(server, b"x"), not);
+    assert_eq!(pair.server().accept(server), Err(nb::Error::Other(Error::NotConnected)));
+    assert_eq!(pair.server().shutdown(server), Err(Error::NotConnected));
+    let (listener, _) = listen(pair, 1);
+    assert_eq!(pair.server().send_to(listener, b"x", addr), Err(nb::Error::Other(Error::NotConnected)));
+    assert_eq!(pair.server().recv_from(listener, &mut [0; 8]), Err(nb::Error::Other(Error::NotConnected)));
+    // What was sent goes out though the socket is closed at once.
+    wait(pair, |pair| pair.client().send_to(client, b"bye", addr)).unwrap();
+    pair.client().close(client);
+    assert_eq!(wait(pair, |pair| pair.server().recv_from(server, &mut [0; 8])).map(|(len, _)| len), Ok(3));
+    settle_a_while(pair);
+    let other = pair.client().bind(SocketAddr::new(unspecified(addr), 0)).unwrap();
+    let stale = nb::Error::Other(Error::Stale);
+    assert_eq!(pair.client().send_to(client, b"x", addr), Err(stale));
+    assert_eq!(pair.client().recv_from(client, &mut [0; 8]), Err(stale));
+    assert_eq!(pair.client().watch(client, Interest::Read, Token(1)), Err(Error::Stale));
+    wait(pair, |pair| pair.client().send_to(other, b"x", addr)).unwrap();
+    pair.server().close(server);
+    settle_a_while(pair);
+    assert!(pair.server().bind(addr).is_ok(), "its port is free again");
+}
+
 /// One test for each row, on a new pair made by `$make`.
 #[macro_export]
 macro_rules! net_conformance {
@@ -421,6 +508,10 @@ macro_rules! net_conformance {
             bytes_arrive_whole_and_in_order,
             closing_sends_what_was_written_then_ends_the_stream,
             connections_wait_to_be_accepted,
+            datagrams_arrive_whole_and_apart_and_can_be_answered,
+            a_datagram_that_does_not_fit_is_cut_and_its_length_told,
+            a_watch_fires_when_a_datagram_comes_and_when_one_can_be_sent,
+            datagram_sockets_and_others_are_told_apart_and_grow_stale,
             embedded_nal_carries_an_echo,
             embedded_nal_tells_a_refusal_and_the_socket_is_as_new,
         );

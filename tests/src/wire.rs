@@ -18,7 +18,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use smoltcp::iface::SocketSet;
 use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
 use std::collections::VecDeque;
-use tidemill_core::net::smoltcp::{Config, Smoltcp, SocketBuffer, Timeouts};
+use tidemill_core::net::smoltcp::{Config, PacketBuffer, PacketMetadata, Smoltcp, SocketBuffer, Timeouts};
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
 pub use smoltcp::phy::Medium;
@@ -88,7 +88,12 @@ impl<const N: usize> Wire<N> {
             };
             let buffers =
                 core::array::from_fn(|_| (SocketBuffer::new(vec![0; BUFFER]), SocketBuffer::new(vec![0; BUFFER])));
-            Smoltcp::new(port, &config, SocketSet::new(vec![]), buffers).expect("sound addresses")
+            let mut end = Smoltcp::new(port, &config, SocketSet::new(vec![]), buffers).expect("sound addresses");
+            let packets = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 8], vec![0; BUFFER]);
+            for _ in 0..2 {
+                end.add_datagram_socket(packets(), packets()).expect("room for two");
+            }
+            end
         };
         Self { ends: [end(0), end(1)], now: EPOCH, cut: false, flying: VecDeque::new() }
     }

@@ -16,6 +16,16 @@
 //! | no socket left | [`Error::Full`] |
 //! | zero-length `recv` or `send` | `Ok(0)`, and nothing changes |
 //!
+//! [`Datagrams`] is the same for UDP, on the same handles and the same readiness:
+//!
+//! | event | outcome |
+//! |---|---|
+//! | no datagram has come, no room for one to send | `WouldBlock` |
+//! | a datagram is longer than the buffer | it is cut, and its whole length told |
+//! | an empty datagram | is one, of length 0 |
+//! | it is longer than the network, or the stack, carries | [`Error::TooLong`] |
+//! | it is lost, or nobody receives it | nobody is told |
+//!
 //! Readiness is the other half. `nb` alone has no way to say *when* to come back; a task that got `WouldBlock` calls
 //! [`Stack::watch`] with a token, and the token comes out of [`Stack::next_ready`] when it is worth trying again.
 
@@ -94,6 +104,8 @@ pub enum Error {
     NotConnected,
     /// `send` after `shutdown`, or to a peer that has gone.
     Closed,
+    /// The datagram is longer than can be sent: send a shorter one.
+    TooLong,
     /// Any other failure of the system below, by its own number.
     Os(i32),
 }
@@ -111,6 +123,7 @@ impl core::fmt::Display for Error {
             Self::Denied => "permission denied",
             Self::NotConnected => "not connected",
             Self::Closed => "connection closed",
+            Self::TooLong => "datagram too long",
             Self::Os(code) => return write!(f, "system error {code}"),
         })
     }
@@ -176,6 +189,29 @@ pub trait Stack {
     }
 }
 
+/// UDP as a world supplies it. `watch`, `local_addr` and `close` are those of [`Stack`]; what was sent before `close` still
+/// goes out. Of the calls for connections, each is [`Error::NotConnected`] on such a socket, and those here on any other.
+pub trait Datagrams: Stack {
+    /// A socket that receives at `local` and sends from there (port 0: the stack chooses).
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`], [`Error::Denied`], [`Error::Full`], [`Error::Unreachable`].
+    fn bind(&mut self, local: SocketAddr) -> Result<Handle, Error>;
+
+    /// Takes the next datagram: its length, and who sent it. What `buf` has no room for is lost; that the length is larger
+    /// than `buf` tells it.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], [`Error::NotConnected`].
+    fn recv_from(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<(usize, SocketAddr), Error>;
+
+    /// Sends all of `buf` as one datagram.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Unreachable`], [`Error::Stale`], [`Error::NotConnected`].
+    fn send_to(&mut self, socket: Handle, buf: &[u8], to: SocketAddr) -> nb::Result<(), Error>;
+}
+
 /// A stack without sockets, for programs and tests that need none.
 #[derive(Clone, Copy, Default, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -213,5 +249,17 @@ impl Stack for NoNetwork {
     }
     fn next_ready(&mut self) -> Option<Token> {
         None
+    }
+}
+
+impl Datagrams for NoNetwork {
+    fn bind(&mut self, _: SocketAddr) -> Result<Handle, Error> {
+        Err(Error::Full)
+    }
+    fn recv_from(&mut self, _: Handle, _: &mut [u8]) -> nb::Result<(usize, SocketAddr), Error> {
+        Err(Error::Stale.into())
+    }
+    fn send_to(&mut self, _: Handle, _: &[u8], _: SocketAddr) -> nb::Result<(), Error> {
+        Err(Error::Stale.into())
     }
 }

@@ -5,7 +5,7 @@
 //! no further event would come.
 
 use std::io::{self, Read as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 
 use tidemill_core::net::{Error, Interest, Token};
 
@@ -25,9 +25,19 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Kind {
     /// `starved`: there was no room for the connection that waits.
-    Listener { socket: TcpListener, starved: bool },
+    Listener {
+        socket: TcpListener,
+        starved: bool,
+    },
     /// `ended`: all was read; `shut`: our half is; `fault`: what broke it, kept because the kernel tells it only once.
-    Stream { socket: TcpStream, phase: Phase, ended: bool, shut: bool, fault: Option<Error> },
+    Stream {
+        socket: TcpStream,
+        phase: Phase,
+        ended: bool,
+        shut: bool,
+        fault: Option<Error>,
+    },
+    Datagrams(UdpSocket),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +54,18 @@ impl Entry {
         let up = phase == Phase::Up;
         let socket = Kind::Stream { socket, phase, ended: false, shut: false, fault: None };
         Self { socket, readable: up, writable: up, hung_up: false, watch: None }
+    }
+
+    pub(super) fn datagrams(socket: UdpSocket) -> Self {
+        Self { socket: Kind::Datagrams(socket), readable: true, writable: true, hung_up: false, watch: None }
+    }
+
+    /// The socket, if it is one of UDP.
+    pub(super) fn as_datagrams(&self) -> Result<&UdpSocket, Error> {
+        match &self.socket {
+            Kind::Datagrams(socket) => Ok(socket),
+            _ => Err(Error::NotConnected),
+        }
     }
 
     pub(super) fn ready_for(&self, interest: Interest) -> bool {
@@ -145,7 +167,7 @@ impl Entry {
 }
 
 /// Repeats a call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -19,6 +19,7 @@ pub(super) fn failure(error: &io::Error) -> Error {
         libc::EACCES | libc::EPERM => Error::Denied,
         libc::ENOTCONN => Error::NotConnected,
         libc::EPIPE => Error::Closed,
+        libc::EMSGSIZE => Error::TooLong,
         _ if no_descriptor(error) => Error::Full,
         _ => Error::Os(code),
     }

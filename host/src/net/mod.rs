@@ -1,4 +1,6 @@
-//! The host world: the operating system's TCP sockets behind [`tidemill_core::net::Stack`], and the loop around them.
+//! The host world: the operating system's TCP and UDP sockets behind [`tidemill_core::net::Stack`] and
+//! [`Datagrams`](tidemill_core::net::Datagrams), and
+//! the loop around them.
 //!
 //! A [`Net`] holds a fixed number of non-blocking sockets and one edge-triggered epoll. Each socket is registered once,
 //! when it is made; what the kernel reports is kept as two flags per socket, *readable* and *writable*, and a flag falls
@@ -28,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod datagrams;
 mod entry;
 mod error;
 mod poller;
@@ -58,7 +61,7 @@ const STARVED: Duration = Duration::from_millis(50);
 /// The most sockets one [`Net`] can hold: a handle's slot number has 16 bits.
 pub const MAX_SOCKETS: usize = u16::MAX as usize;
 
-/// The host's network: a fixed number of TCP sockets and one readiness loop. See the [module](self).
+/// The host's network: a fixed number of sockets and one readiness loop. See the [module](self).
 #[derive(Debug)]
 pub struct Net {
     poller: Poller,
@@ -170,6 +173,7 @@ impl Net {
         let added = match self.sockets.get_mut(handle).map(|entry| &entry.socket) {
             Some(Kind::Listener { socket, .. }) => self.poller.add(socket.as_fd(), handle, interest),
             Some(Kind::Stream { socket, .. }) => self.poller.add(socket.as_fd(), handle, interest),
+            Some(Kind::Datagrams(socket)) => self.poller.add(socket.as_fd(), handle, interest),
             None => return Err(Error::Stale),
         };
         added.map_err(|error| {
@@ -353,6 +357,7 @@ impl Stack for Net {
         match &self.sockets.get(socket).ok_or(Error::Stale)?.socket {
             Kind::Listener { socket, .. } => socket.local_addr(),
             Kind::Stream { socket, .. } => socket.local_addr(),
+            Kind::Datagrams(socket) => socket.local_addr(),
         }
         .map_err(|error| failure(&error))
     }

@@ -19,12 +19,19 @@ use std::rc::Rc;
 /// # Ok::<(), String>(())
 /// ```
 #[derive(Clone, Default, Debug)]
-pub struct Ledger(Rc<RefCell<BTreeMap<u64, Option<Vec<u8>>>>>);
+pub struct Ledger(Rc<RefCell<Book>>);
+
+#[derive(Default, Debug)]
+struct Book {
+    /// What was asked, and the answer of what was done.
+    requests: BTreeMap<u64, Option<Vec<u8>>>,
+    offence: Option<String>,
+}
 
 impl Ledger {
     /// A client asks for this; asking again is allowed.
     pub fn asked(&self, request: u64) {
-        self.0.borrow_mut().entry(request).or_default();
+        self.0.borrow_mut().requests.entry(request).or_default();
     }
 
     /// A server does it, and its answer will be this.
@@ -32,14 +39,17 @@ impl Ledger {
     /// # Errors
     /// It was done before, or nobody asked.
     pub fn done(&self, request: u64, answer: &[u8]) -> Result<(), String> {
-        match self.0.borrow_mut().get_mut(&request) {
-            None => Err(format!("[ledger] nobody asked for request {request}")),
-            Some(Some(_)) => Err(format!("[ledger] request {request} was done twice")),
+        let mut book = self.0.borrow_mut();
+        let why = match book.requests.get_mut(&request) {
+            None => format!("[ledger] nobody asked for request {request}"),
+            Some(Some(_)) => format!("[ledger] request {request} was done twice"),
             Some(done) => {
                 *done = Some(answer.to_vec());
-                Ok(())
+                return Ok(());
             }
-        }
+        };
+        book.offence.get_or_insert(why.clone());
+        Err(why)
     }
 
     /// A client is answered this.
@@ -47,16 +57,27 @@ impl Ledger {
     /// # Errors
     /// It is not the answer to this request, or there was none.
     pub fn answered(&self, request: u64, answer: &[u8]) -> Result<(), String> {
-        match self.0.borrow().get(&request) {
-            Some(Some(right)) if right == answer => Ok(()),
-            Some(Some(_)) => Err(format!("[ledger] request {request} got another's answer")),
-            _ => Err(format!("[ledger] request {request} was answered and never done")),
-        }
+        let mut book = self.0.borrow_mut();
+        let why = match book.requests.get(&request) {
+            Some(Some(right)) if right == answer => return Ok(()),
+            Some(Some(_)) => format!("[ledger] request {request} got another's answer"),
+            _ => format!("[ledger] request {request} was answered and never done"),
+        };
+        book.offence.get_or_insert(why.clone());
+        Err(why)
+    }
+
+    /// Whether all was well so far: for the end of a run, whatever has crashed since.
+    ///
+    /// # Errors
+    /// The first offence.
+    pub fn check(&self) -> Result<(), String> {
+        self.0.borrow().offence.clone().map_or(Ok(()), Err)
     }
 
     /// How many requests were done.
     pub fn count(&self) -> usize {
-        self.0.borrow().values().flatten().count()
+        self.0.borrow().requests.values().flatten().count()
     }
 }
 
@@ -74,5 +95,6 @@ mod tests {
         ledger.done(1, b"a").unwrap();
         assert_eq!(ledger.answered(1, b"b"), Err("[ledger] request 1 got another's answer".into()));
         assert_eq!((ledger.answered(1, b"a"), ledger.count()), (Ok(()), 1));
+        assert_eq!(ledger.check(), Err("[ledger] nobody asked for request 1".into()));
     }
 }

@@ -284,16 +284,17 @@ fn names_and_addresses_are_given_once_and_links_join_two_hosts_of_the_world() {
     );
 }
 
-/// Sends one frame to a hardware address, and counts what comes in.
-struct Shouter(Option<[u8; 6]>, u32);
+/// Sends one frame to a hardware address, from its own, and counts what comes in.
+#[derive(Default)]
+struct Shouter(Option<([u8; 6], [u8; 6])>, u32);
 
 impl Node for Shouter {
     fn turn(&mut self, _: Instant, nic: &mut Nic) -> Option<Instant> {
         while nic.receive_with(|_| ()).is_some() {
             self.1 += 1;
         }
-        if let Some(to) = self.0.take() {
-            nic.send_with(64, |frame| frame[..6].copy_from_slice(&to));
+        if let Some((to, from)) = self.0.take() {
+            nic.send_with(64, |frame| frame[..12].copy_from_slice(&[to, from].concat()));
         }
         None
     }
@@ -304,7 +305,11 @@ fn on_ethernet_a_frame_goes_to_its_hardware_address_and_a_broadcast_to_every_nei
     for (to, received) in [([0xFF; 6], [1, 1]), (HostId::new(2).mac(), [0, 1]), ([2, 0, 0, 0, 0, 9], [0, 0])] {
         let mut world = World::ethernet(7);
         let host = |world: &mut World, name: &str, last: u8, to: Option<[u8; 6]>| {
-            world.node(name, [10, 0, 0, last].into(), move |_| Box::new(Shouter(to, 0))).unwrap()
+            world
+                .node(name, [10, 0, 0, last].into(), move |boot| {
+                    Box::new(Shouter(to.map(|to| (to, boot.host.mac())), 0))
+                })
+                .unwrap()
         };
         let from = host(&mut world, "from", 1, Some(to));
         let near = [host(&mut world, "b", 2, None), host(&mut world, "c", 3, None)];
@@ -369,4 +374,102 @@ fn an_event_is_told_in_words() {
     finish(&mut world);
     let line = world.describe(&world.trace().recorded()[0]);
     assert!(line.starts_with("#3 0.000000 s a ~ b: frame sent, 100 B ["), "{line}");
+}
+
+#[test]
+fn a_switch_learns_where_hosts_are_and_forgets_it_with_its_power() {
+    let mut world = World::ethernet(7);
+    let b_mac = HostId::new(1).mac();
+    // Each sends one frame: a to b, then b to a, then a to b again.
+    let host = |world: &mut World, name: &str, last: u8| {
+        world.node(name, [10, 0, 0, last].into(), move |_| Box::new(Shouter::default())).unwrap()
+    };
+    let [a, b, c] = [("a", 1), ("b", 2), ("c", 3)].map(|(name, last)| host(&mut world, name, last));
+    assert_eq!(b.mac(), b_mac);
+    let [left, right] = ["left", "right"].map(|name| world.switch(name).unwrap());
+    for (one, other) in [(a, left), (b, right), (c, right), (left, right)] {
+        world.link(one, other, Link::new()).unwrap();
+    }
+    assert_eq!(world.link(right, left, Link::new()), Ok(()), "the same link may be changed");
+    let third = world.switch("third").unwrap();
+    world.link(right, third, Link::new()).unwrap();
+    assert_eq!(world.link(third, left, Link::new()), Err(Error::SwitchLoop(third, left)));
+    assert_eq!(world.address(left), Err(Error::NoAddress(left)));
+    finish(&mut world);
+    let say = |world: &mut World, from: HostId, to: HostId| {
+        *world.get_mut::<Shouter>(from).expect("it is on") = Shouter(Some((to.mac(), from.mac())), 0);
+        finish(world);
+        [a, b, c].map(|host| std::mem::take(&mut world.get_mut::<Shouter>(host).expect("it is on").1))
+    };
+    assert_eq!(say(&mut world, a, b), [0, 1, 1], "nobody knows where b is");
+    assert_eq!(say(&mut world, b, a), [1, 0, 0]);
+    assert_eq!(say(&mut world, a, b), [0, 1, 0], "b was heard of");
+    let now = world.now();
+    world.schedule(Fault::Crash { host: right, at: now, off_for: Some(Duration::from_millis(1)) }).unwrap();
+    finish(&mut world);
+    assert_eq!(say(&mut world, a, b), [0, 1, 1], "it was forgotten");
+    assert_eq!(World::new(7).switch("s"), Err(Error::NotEthernet));
+}
+
+#[test]
+fn flash_survives_a_crash_and_nothing_else_does() {
+    /// Counts its boots in its flash.
+    struct Counter(u8);
+    impl Node for Counter {
+        fn turn(&mut self, _: Instant, _: &mut Nic) -> Option<Instant> {
+            None
+        }
+    }
+    let mut world = World::new(7);
+    let host = world
+        .node("host", [10, 0, 0, 1].into(), |boot| {
+            let mut boots = [0];
+            boot.flash.read(5, &mut boots);
+            boot.flash.write(5, &[boots[0] + 1]).unwrap();
+            Box::new(Counter(boots[0] + 1))
+        })
+        .unwrap();
+    for ms in [10, 20] {
+        world.schedule(Fault::Crash { host, at: at(ms * 1_000), off_for: Some(Duration::from_millis(1)) }).unwrap();
+    }
+    finish(&mut world);
+    assert_eq!(world.get::<Counter>(host).map(|counter| counter.0), Some(3));
+    let flash = world.flash(host).unwrap();
+    assert_eq!((flash.len(), flash.is_empty()), (6, false));
+    assert_eq!(flash.write(FLASH_MAX, &[1]), Err(FlashFull));
+    assert_eq!(flash.write(usize::MAX, &[1]), Err(FlashFull));
+}
+
+#[test]
+fn a_clock_may_be_ahead_from_the_start_and_drift() {
+    let mut world = World::new(7);
+    let host = world.node("clock", [10, 0, 0, 1].into(), |_| Box::new(Ticker(Duration::from_secs(1), 0))).unwrap();
+    world.set_clock(host, Duration::from_hours(1), 100_000).unwrap();
+    world.run_until(at(10_000_000)).unwrap();
+    assert_eq!(world.host_now(host), Ok(EPOCH + Duration::from_hours(1) + Duration::from_secs(11)));
+    // Its seconds are short: eleven of them, each up to a microsecond late, and the turn at the start.
+    world.run_until(at(10_000_100)).unwrap();
+    assert_eq!(world.get::<Ticker>(host).map(|ticker| ticker.1), Some(12));
+}
+
+#[test]
+fn an_oracle_ends_the_run_with_its_first_objection() {
+    use crate::oracle::{Oracle, Seen};
+    /// Objects to the third frame that arrives.
+    #[derive(Default)]
+    struct Counts(u32);
+    impl Oracle for Counts {
+        fn name(&self) -> &'static str {
+            "counts"
+        }
+        fn see(&mut self, seen: &Seen<'_>) -> Result<(), String> {
+            self.0 += u32::from(seen.kind == Kind::Arrived && seen.frame.len() == LEN);
+            if self.0 < 3 { Ok(()) } else { Err(format!("frame {} at {}", self.0, seen.host)) }
+        }
+    }
+    let (mut world, ..) = pair(7, 5, Link::new());
+    world.watch(Counts::default());
+    let error = world.run_until(at(9_000)).unwrap_err();
+    assert_eq!(error.to_string(), "[counts] frame 3 at h1");
+    assert_eq!(world.oracle::<Counts>().map(|counts| counts.0), Some(3), "it is not asked again");
 }

@@ -4,6 +4,7 @@
 //! counted twice. Nothing that ships can be switched to it.
 
 mod alarm;
+mod order;
 mod resume;
 mod stack;
 mod transfer;

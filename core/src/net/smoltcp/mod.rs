@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `slot` | who holds a socket; handles with generations; end of stream and failure, kept until `close` |
 //! | `ready` | one-shot tokens for sockets that became ready |
+//! | `datagram` | UDP sockets, which the caller [adds](Smoltcp::add_datagram_socket) |
 //! | `ports` | ephemeral ports that skip tuples in use, TIME-WAIT included |
 //! | `gate` | a full backlog drops connection requests where smoltcp would refuse them; one that comes twice is one |
 //!
@@ -90,6 +91,7 @@
 //! ```
 
 mod config;
+mod datagram;
 mod gate;
 mod ports;
 mod ready;
@@ -110,7 +112,9 @@ use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpListenEndpoint};
 
 pub use self::config::{Config, ConfigError, Timeouts};
+pub use self::datagram::DATAGRAM_SOCKETS_MAX;
 pub use smoltcp::socket::tcp::{CongestionControl, SocketBuffer};
+pub use smoltcp::socket::udp::{PacketBuffer, PacketMetadata};
 
 /// How many listeners one stack can hold.
 pub const LISTENERS_MAX: usize = 4;
@@ -158,6 +162,8 @@ pub struct Smoltcp<'a, D: Device, const N: usize> {
     listeners: [Listener; LISTENERS_MAX],
     ready: Readiness<N>,
     listeners_ready: Readiness<LISTENERS_MAX>,
+    datagrams: [Option<datagram::Slot>; DATAGRAM_SOCKETS_MAX],
+    datagrams_ready: Readiness<DATAGRAM_SOCKETS_MAX>,
     ports: Ports,
     congestion: CongestionControl,
     timeouts: Timeouts,
@@ -185,7 +191,12 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         mut table: SocketSet<'a>,
         buffers: [(SocketBuffer<'a>, SocketBuffer<'a>); N],
     ) -> Result<Self, ConfigError> {
-        const { assert!(N > 0 && N + LISTENERS_MAX < u16::MAX as usize, "a handle's index is 16 bits wide") }
+        const {
+            assert!(
+                N > 0 && N + LISTENERS_MAX + DATAGRAM_SOCKETS_MAX < u16::MAX as usize,
+                "a handle's index is 16 bits wide"
+            );
+        }
         let mac = EthernetAddress(config.mac);
         let hardware = match device.capabilities().medium {
             Medium::Ethernet if !mac.is_unicast() => return Err(ConfigError::Mac),
@@ -209,6 +220,8 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
             listeners: [Listener { endpoint: None, backlog: 0, generation: 0 }; LISTENERS_MAX],
             ready: Readiness::new(),
             listeners_ready: Readiness::new(),
+            datagrams: [None; DATAGRAM_SOCKETS_MAX],
+            datagrams_ready: Readiness::new(),
             ports: Ports::new(config.seed),
             congestion: config.congestion,
             timeouts: config.timeouts,
@@ -235,6 +248,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 break;
             }
         }
+        self.end_datagrams();
         self.wake_watchers();
     }
 
@@ -265,7 +279,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
 
     /// Whether [`Stack::next_ready`](super::Stack::next_ready) has a token: the driver's program has something to do.
     pub fn has_ready(&self) -> bool {
-        self.ready.any() || self.listeners_ready.any()
+        self.ready.any() || self.listeners_ready.any() || self.datagrams_ready.any()
     }
 
     /// The device.
@@ -419,6 +433,9 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         }
         for index in 0..LISTENERS_MAX {
             self.wake_listener_if_ready(index);
+        }
+        for index in 0..DATAGRAM_SOCKETS_MAX {
+            self.wake_datagram_if_ready(index);
         }
     }
 

@@ -9,14 +9,15 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
 /// What a handle names.
-enum Place {
+pub(super) enum Place {
     Socket(usize),
     Listener(usize),
+    Datagram(usize),
 }
 
 impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
-    /// Handles count sockets from 0 and listeners from `N`.
-    fn find(&self, handle: Handle) -> Result<Place, Error> {
+    /// Handles count sockets from 0, listeners from `N`, and UDP sockets after them.
+    pub(super) fn find(&self, handle: Handle) -> Result<Place, Error> {
         let index = handle.index();
         if let Some(slot) = self.slots.get(index) {
             let known = slot.is_held() && slot.generation == handle.generation();
@@ -26,7 +27,13 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
             Some(listener) if listener.endpoint.is_some() && listener.generation == handle.generation() => {
                 Ok(Place::Listener(index - N))
             }
-            _ => Err(Error::Stale),
+            Some(_) => Err(Error::Stale),
+            None => match self.datagrams.get(index - N - LISTENERS_MAX) {
+                Some(Some(slot)) if slot.held && slot.generation == handle.generation() => {
+                    Ok(Place::Datagram(index - N - LISTENERS_MAX))
+                }
+                _ => Err(Error::Stale),
+            },
         }
     }
 
@@ -34,7 +41,7 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
     fn find_socket(&self, handle: Handle) -> Result<usize, Error> {
         match self.find(handle)? {
             Place::Socket(index) => Ok(index),
-            Place::Listener(_) => Err(Error::NotConnected),
+            Place::Listener(_) | Place::Datagram(_) => Err(Error::NotConnected),
         }
     }
 
@@ -65,7 +72,7 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
     }
 
     /// Whether a packet to `addr` has somewhere to go.
-    fn is_reachable(&self, addr: IpAddress) -> bool {
+    pub(super) fn is_reachable(&self, addr: IpAddress) -> bool {
         let on_link = self.iface.ip_addrs().iter().any(|cidr| cidr.contains_addr(&addr));
         let routed = match addr {
             IpAddress::Ipv4(_) => self.iface.routes().get_default_ipv4_route().is_some(),
@@ -243,6 +250,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
                 self.release(index);
             }
             Ok(Place::Listener(index)) => self.close_listener(index),
+            Ok(Place::Datagram(index)) => self.close_datagram(index),
             Err(_) => {}
         }
     }
@@ -254,6 +262,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
                 self.release(index);
             }
             Ok(Place::Listener(index)) => self.close_listener(index),
+            Ok(Place::Datagram(index)) => self.close_datagram(index),
             Err(_) => {}
         }
     }
@@ -268,6 +277,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
                 let addr = endpoint.addr.unwrap_or(IpAddress::v4(0, 0, 0, 0));
                 Ok(IpEndpoint::new(addr, endpoint.port).into())
             }
+            Place::Datagram(index) => self.datagram_addr(index).ok_or(Error::Stale),
         }
     }
 
@@ -281,6 +291,10 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
                 self.listeners_ready.arm(index, interest, token);
                 self.wake_listener_if_ready(index);
             }
+            Place::Datagram(index) => {
+                self.datagrams_ready.arm(index, interest, token);
+                self.wake_datagram_if_ready(index);
+            }
         }
         Ok(())
     }
@@ -288,6 +302,10 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
     fn next_ready(&mut self) -> Option<Token> {
         if let Some((index, token)) = self.listeners_ready.next() {
             self.wake_listener_if_ready(index);
+            return Some(token);
+        }
+        if let Some((index, token)) = self.datagrams_ready.next() {
+            self.wake_datagram_if_ready(index);
             return Some(token);
         }
         let (index, token) = self.ready.next()?;
