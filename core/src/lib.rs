@@ -25,7 +25,7 @@
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
 //! | [`robots`] | what a site asks of crawlers: RFC 9309, for one agent, in fixed memory |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack; address classes, ports and their services |
-//! | [`url`] | URLs: RFC 3986, and Python's `urllib.parse` |
+//! | [`url`] | URLs: RFC 3986, Python's `urllib.parse`, and the URL Standard in a fixed buffer |
 //!
 //! | feature | what it adds |
 //! |---|---|

@@ -10,7 +10,10 @@
 //! RFC; [`quote`], [`unquote`] and their kin encode and decode percent signs. What Python returns as a new string is
 //! here a value that displays it, so nothing is copied; [`write_in`] puts it into a buffer.
 //!
-//! //! Deviation of [`Uri::parse`] from the RFC, in favour of links as they are found: outside the authority every byte is let through but
+//! And there is [`Url`], the URL of the WHATWG's URL Standard, as browsers have it: repaired, made canonical, and changed part
+//! by part, in a buffer of fixed capacity.
+//!
+//! Deviation of [`Uri::parse`] from the RFC, in favour of links as they are found: outside the authority every byte is let through but
 //! controls and spaces, and percent signs need not be followed by digits. In the authority, where a lenient reader is
 //! a security hole, only what section 3.2 allows is let through, and letters beyond ASCII.
 //!
@@ -48,6 +51,7 @@ mod unquote;
 mod unwrap;
 mod uri;
 mod urlencode;
+mod whatwg;
 mod writer;
 
 pub use ascii::Ascii;
@@ -67,4 +71,7 @@ pub use unquote::{Unquoted, UnquotedBytes, unquote, unquote_plus, unquote_to_byt
 pub use unwrap::unwrap;
 pub use uri::Uri;
 pub use urlencode::{EncodeOptions, Encoded, FormValue, QuoteVia, urlencode};
+pub use whatwg::{
+    Invalid, Origin, SearchParams, SearchParamsMut, Url, UrlError, UrlInner, UrlView, can_parse, can_parse_with,
+};
 pub use writer::write_in;

@@ -83,7 +83,7 @@ impl<'a> Unquoted<'a> {
     }
 
     /// The characters, decoded.
-    pub fn chars(&self) -> impl Iterator<Item = char> {
+    pub fn chars(&self) -> impl Iterator<Item = char> + use<'a> {
         let errors = self.errors;
         self.pieces().flat_map(move |piece| piece.text.chars().chain(piece.others(errors)))
     }
