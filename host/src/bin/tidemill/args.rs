@@ -142,13 +142,13 @@ pub(crate) struct Serve {
     pub(crate) json: bool,
 }
 
-/// Takes URLs and queries apart and puts them together, as Python's urllib.parse does.
+/// Takes URLs and queries apart and puts them together, as Python's urllib.parse and as browsers do.
 ///
 /// With --batch each line of stdin is a call in JSON, and each line of stdout its answer.
 #[derive(Args, Debug)]
 #[command(after_help = crate::url::help())]
 pub(crate) struct Url {
-    /// The function, by its name in Python
+    /// The function, by its name in Python, or whatwg or whatwg_set
     #[arg(value_name = "OP", required_unless_present = "batch")]
     pub(crate) op: Option<String>,
 

@@ -1,10 +1,11 @@
-//! `tidemill url`: Python's `urllib.parse` on the command line, once or for each line of stdin.
+//! `tidemill url`: Python's `urllib.parse` and the URL Standard on the command line, once or for each line of stdin.
 
 mod answer;
 mod batch;
 mod call;
 mod ops;
 mod python;
+mod whatwg;
 
 use std::borrow::Cow;
 
@@ -23,6 +24,7 @@ pub(crate) fn help() -> String {
          {{\"ok\":\"http://a/c\"}}, or {{\"error\":\"why\"}}; bytes are {{\"b\":\"hexadecimal\"}}\n\nExamples:\n  \
          tidemill url urlsplit http://user@example.org:8080/a?b#c\n  \
          tidemill url urljoin http://example.org/a/b ../c\n  \
+         tidemill url whatwg 'HTTP://Bücher.example:80/../a b' --json\n  \
          tidemill url parse_qsl 'a=1&b=' --kw keep_blank_values=true --json\n  \
          tidemill url urlencode 'q=tides & mills' page=2\n  \
          tidemill url --batch < calls.jsonl > answers.jsonl"

@@ -1,4 +1,4 @@
-//! The functions that `tidemill url` calls, by their names in Python.
+//! The functions that `tidemill url` calls: those of Python by their names, and the URL Standard's.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,9 +12,10 @@ use tidemill_core::url::{
 use super::answer::{self, Answer};
 use super::call::{Arg, Call};
 use super::python::Str;
+use super::whatwg;
 
 /// The functions and what they take, for people.
-pub(super) const OPS: [(&str, &str); 16] = [
+pub(super) const OPS: [(&str, &str); 18] = [
     ("urlsplit", "URL [SCHEME [FRAGMENTS]]"),
     ("urlparse", "URL [SCHEME [FRAGMENTS]]"),
     ("urlunsplit", "SCHEME NETLOC PATH QUERY FRAGMENT"),
@@ -31,18 +32,30 @@ pub(super) const OPS: [(&str, &str); 16] = [
     ("unquote_plus", "TEXT"),
     ("unquote_to_bytes", "TEXT"),
     ("unwrap", "TEXT"),
+    ("whatwg", "URL [BASE]"),
+    ("whatwg_set", "URL SETTER VALUE"),
 ];
 
 /// Room for what the functions write; it grows to what the longest call needs.
 #[derive(Default)]
-pub(super) struct Scratch(Vec<u8>);
+pub(super) struct Scratch {
+    room: Vec<u8>,
+    urls: Option<whatwg::Urls>,
+}
 
 impl Scratch {
     fn room(&mut self, len: usize) -> &mut [u8] {
-        if self.0.len() < len {
-            self.0.resize(len, 0);
+        if self.room.len() < len {
+            self.room.resize(len, 0);
         }
-        &mut self.0
+        &mut self.room
+    }
+
+    fn urls(&mut self) -> Result<&mut whatwg::Urls, String> {
+        if self.urls.is_none() {
+            self.urls = Some(whatwg::Urls::new()?);
+        }
+        self.urls.as_mut().ok_or_else(String::new)
     }
 }
 
@@ -79,6 +92,18 @@ pub(super) fn run(call: &Call<'_>, scratch: &mut Scratch, answer: &mut Answer) -
         "unwrap" => {
             let [url] = call.bind(["url"])?;
             answer.text(unwrap(wanted("url", url)?.text()?));
+            Ok(())
+        }
+        "whatwg" => {
+            let [input, base] = call.bind(["input", "base"])?;
+            let base = base.filter(|base| **base != Arg::Null).map(Arg::text).transpose()?;
+            whatwg::answer(scratch.urls()?.parse(wanted("input", input)?.text()?, base)?, answer);
+            Ok(())
+        }
+        "whatwg_set" => {
+            let [href, setter, value] = call.bind(["href", "setter", "value"])?;
+            let (href, setter) = (wanted("href", href)?.text()?, wanted("setter", setter)?.text()?);
+            whatwg::answer(scratch.urls()?.set(href, setter, wanted("value", value)?.text()?)?, answer);
             Ok(())
         }
         op => Err(format!("unknown operation: {op}")),
