@@ -70,7 +70,7 @@ impl Charset {
                 let good = match core::str::from_utf8(bytes) {
                     Ok(text) => text,
                     Err(error) if error.valid_up_to() > 0 => {
-                        core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or("")
+                        bytes.get(..error.valid_up_to()).and_then(|good| core::str::from_utf8(good).ok()).unwrap_or("")
                     }
                     // Without a length the bytes end too early, all of them.
                     Err(error) => return (error.error_len().unwrap_or(bytes.len()), None),

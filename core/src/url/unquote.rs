@@ -146,12 +146,14 @@ impl<'a> Piece<'a> {
             Undecodable::Strict | Undecodable::Replace => self.bad_len.min(1),
             Undecodable::Backslash => self.bad_len * 4,
         };
-        let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('0');
+        let digit = |byte: Option<&u8>, shift: u8| {
+            byte.and_then(|byte| char::from_digit(u32::from(byte >> shift & 15), 16)).unwrap_or('0')
+        };
         let replaced = (0..count).map(move |at| match (errors, at % 4) {
             (Undecodable::Backslash, 0) => '\\',
             (Undecodable::Backslash, 1) => 'x',
-            (Undecodable::Backslash, 2) => digit(bad[at / 4] >> 4),
-            (Undecodable::Backslash, _) => digit(bad[at / 4] & 15),
+            (Undecodable::Backslash, 2) => digit(bad.get(at / 4), 4),
+            (Undecodable::Backslash, _) => digit(bad.get(at / 4), 0),
             _ => char::REPLACEMENT_CHARACTER,
         });
         self.character.into_iter().chain(replaced)
@@ -172,7 +174,7 @@ impl<'a> Iterator for Pieces<'a> {
         let bytes = self.rest.as_bytes();
         match bytes.first()? {
             b'+' if self.plus => {
-                self.rest = &self.rest[1..];
+                self.rest = cut(self.rest, 1).1;
                 return Some(Piece::new("", Some(' ')));
             }
             b'%' if escaped(bytes).is_some() => return Some(self.escapes()),
@@ -180,7 +182,7 @@ impl<'a> Iterator for Pieces<'a> {
         }
         // A percent sign that is no escape stands for itself, like all up to what may be one.
         let wanted = if self.plus { *b"%+" } else { *b"%%" };
-        let len = find(&bytes[1..], wanted).map_or(bytes.len(), |at| at + 1);
+        let len = find(bytes.get(1..)?, wanted).map_or(bytes.len(), |at| at + 1);
         let (text, rest) = cut(self.rest, len);
         self.rest = rest;
         Some(Piece::new(text, None))
@@ -198,7 +200,7 @@ impl<'a> Pieces<'a> {
             bytes[len] = byte;
             len += 1;
         }
-        let (taken, character) = self.charset.decode(&bytes[..len]);
+        let (taken, character) = self.charset.decode(bytes.get(..len).unwrap_or_default());
         self.rest = cut(self.rest, taken * 3).1;
         let bad_len = if character.is_none() { taken } else { 0 };
         Piece { text: "", character, bad: bytes, bad_len }

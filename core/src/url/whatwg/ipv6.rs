@@ -83,9 +83,11 @@ pub(super) fn parse(text: impl Iterator<Item = u8>) -> Option<[u16; 8]> {
         // The colons stand for one piece of zero at least.
         Some(gap) if count < 8 => {
             let zeros = 8 - count;
-            pieces.copy_within(gap..count, gap + zeros);
-            pieces.iter_mut().skip(gap).take(zeros).for_each(|piece| *piece = 0);
-            Some(pieces)
+            let mut whole = [0; 8];
+            for (at, piece) in pieces.into_iter().take(count).enumerate() {
+                *whole.get_mut(if at < gap { at } else { at + zeros })? = piece;
+            }
+            Some(whole)
         }
         None if count == 8 => Some(pieces),
         _ => None,

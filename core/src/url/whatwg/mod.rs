@@ -25,6 +25,7 @@ mod properties;
 mod set;
 mod sort;
 
+use core::cell::Cell;
 use core::fmt;
 use core::ops::{Deref, DerefMut, Range};
 
@@ -128,9 +129,16 @@ fn fits(needed: usize, capacity: usize) -> Result<(), UrlError> {
 
 /// Moves the bytes `from` to where `to` is. What is out of bounds is not moved; nobody asks for it.
 fn shift(buffer: &mut [u8], from: Range<usize>, to: usize) {
-    let len = buffer.len();
-    if from.start <= from.end && from.end <= len && to <= len - (from.end - from.start) {
-        buffer.copy_within(from, to);
+    // As `copy_within` does, which panics where this stops.
+    let cells = Cell::from_mut(buffer).as_slice_of_cells();
+    let len = from.end.saturating_sub(from.start);
+    let is_up = to > from.start;
+    let (Some(from), Some(to)) = (cells.get(from), cells.get(to..).and_then(|to| to.get(..len))) else { return };
+    let pairs = from.iter().zip(to);
+    if is_up {
+        pairs.rev().for_each(|(from, to)| to.set(from.get()));
+    } else {
+        pairs.for_each(|(from, to)| to.set(from.get()));
     }
 }
 
