@@ -22,6 +22,7 @@
 //! | [`executor`] | the loop that turns tasks, and says until when it may sleep |
 //! | [`cookie`] | cookies as browsers keep them, in a jar of fixed capacity: RFC 6265bis |
 //! | [`fetch`] | the download engine: ranges, stealing, resume |
+//! | [`frame`] | messages between programs over any wire: one frame, two carriers, channels, requests, an orderly end |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
 //! | [`robots`] | what a site asks of crawlers: RFC 9309, for one agent, in fixed memory |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack; address classes, ports and their services |
@@ -43,6 +44,7 @@ extern crate std;
 pub mod cookie;
 pub mod executor;
 pub mod fetch;
+pub mod frame;
 pub mod future;
 pub mod http;
 mod list;
