@@ -32,10 +32,12 @@
 //! |---|---|
 //! | `smoltcp` | the TCP/IP stack of worlds without an operating system |
 //! | `idna` | domains beyond ASCII in URLs, by Unicode tables of 28 KiB |
+//! | `serde` | frames carry typed messages, written by postcard |
+//! | `auth` | the ends of a link prove that they have the same key, by HMAC-SHA-256 |
 //! | `defmt` | every type can be formatted by defmt, and state changes are traced through it, at its level `trace` |
 //! | `log` | state changes are traced through log, at its level `trace`; with both, defmt is taken |
 //!
-//! None is on by default; each works alone and with the others. Without the last two there is no tracing code at all.
+//! None is on by default; each works alone and with the others. Without `defmt` and `log` there is no tracing code at all.
 #![no_std]
 
 #[cfg(test)]

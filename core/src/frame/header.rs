@@ -149,12 +149,8 @@ mod tests {
 
     #[test]
     fn a_header_is_these_bytes() {
-        let header = Header {
-            kind: Kind::Request,
-            flags: Flags::START.with(Flags::RELIABLE),
-            channel: 7,
-            sequence: 0x0102,
-        };
+        let header =
+            Header { kind: Kind::Request, flags: Flags::START.with(Flags::RELIABLE), channel: 7, sequence: 0x0102 };
         let bytes = [0x12, 9, 7, 0x02, 0x01, 0x05, 0x04, 0x03];
         assert_eq!(header.emit(0x03_0405), bytes);
         assert_eq!(Header::parse(bytes), Ok((header, 0x03_0405)));

@@ -83,13 +83,11 @@ impl Line {
                 continue;
             }
             if line.place == Place::Block {
-                match buf.get_mut(have..room).and_then(<[u8]>::first_mut) {
-                    Some(byte) => *byte = 0,
-                    None => {
-                        line.place = Place::Skipping;
-                        continue;
-                    }
-                }
+                let Some(byte) = buf.get_mut(have..room).and_then(<[u8]>::first_mut) else {
+                    line.place = Place::Skipping;
+                    continue;
+                };
+                *byte = 0;
                 line.have += 1;
             }
             line.left = code - 1;

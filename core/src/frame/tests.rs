@@ -61,7 +61,8 @@ fn damages() -> impl Strategy<Value = Vec<Damage>> {
     let damage = prop_oneof![
         (any::<usize>(), 0..8_u8).prop_map(|(at, bit)| Damage::Flip(at, bit)),
         (any::<usize>(), 1..40_usize).prop_map(|(at, len)| Damage::Drop(at, len)),
-        (any::<usize>(), proptest::collection::vec(any::<u8>(), 1..40)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+        (any::<usize>(), proptest::collection::vec(any::<u8>(), 1..40))
+            .prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
         (any::<usize>(), 1..400_usize).prop_map(|(at, len)| Damage::Repeat(at, len)),
     ];
     proptest::collection::vec(damage, 0..8)
@@ -87,6 +88,8 @@ fn damaged(mut wire: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     #[test]
     fn any_frames_in_any_pieces_come_out_as_they_went_in(
         payloads in payloads(),

@@ -147,7 +147,7 @@ impl Link<'_> {
             return self.stray();
         }
         if !core::mem::replace(&mut self.state.peer_done, true) {
-            self.state.peer_closed = true;
+            self.state.farewell = true;
         }
         // It has not heard ours.
         if self.state.bye_sent && !self.config.reliable && !frame.header.flags.has(Flags::DONE) {

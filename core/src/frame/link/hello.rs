@@ -54,7 +54,8 @@ impl Peer {
 
 impl Link<'_> {
     fn fixed(&self) -> [u8; FIXED_LEN] {
-        let features = if self.config.reliable { RELIABLE } else { 0 } | if self.config.key.is_some() { AUTH } else { 0 };
+        let features =
+            if self.config.reliable { RELIABLE } else { 0 } | if self.config.key.is_some() { AUTH } else { 0 };
         let mut fixed = [0; FIXED_LEN];
         let payload = (self.config.payload_max as u32).to_le_bytes();
         let window = (self.config.window as u32).to_le_bytes();
@@ -128,7 +129,8 @@ impl Link<'_> {
         self.state.opened = true;
         let window = self.state.peer.window();
         let frame_max = self.config.frame_max().min(window as usize / 2 - crate::frame::HEADER_LEN);
-        self.state.frame_max = frame_max.min(self.state.peer.payload_max() as usize).min(crate::frame::PAYLOAD_MAX) as u32;
+        self.state.frame_max =
+            frame_max.min(self.state.peer.payload_max() as usize).min(crate::frame::PAYLOAD_MAX) as u32;
         self.state.retry_at = super::call::NEVER;
         for channel in self.channels.iter_mut() {
             channel.open(self.config.window, window);

@@ -56,7 +56,7 @@ const REQUEST_LEN: usize = 8;
 /// Bytes before the payload of a response or a cancellation: id.
 const ID_LEN: usize = 4;
 
-impl Link<'_> {
+impl<'m> Link<'m> {
     /// Takes a part of a message to be sent, from byte `offset` on: as much as a frame holds. Returns the offset after it,
     /// which at the length of the payload is the end. A message that fits in a frame is taken whole or not at all. The
     /// parts of a message follow each other on a channel; whoever begins another gives the first up. O(part).
@@ -72,20 +72,12 @@ impl Link<'_> {
             Post::Response(_) => (Kind::Response, Flags::NONE),
             Post::Failure(_) => (Kind::Response, Flags::FAILED),
         };
-        let mut prefix = [0; REQUEST_LEN];
-        let mut prefix_len = 0;
-        if let Post::Request(CallId(id)) | Post::Response(RequestId(id)) | Post::Failure(RequestId(id)) = post {
-            let [a, b, c, d] = id.to_le_bytes();
-            let mut left = [0; 4];
-            prefix_len = ID_LEN;
-            if let Post::Request(call) = post {
-                let left_ms = self.left_ms(call).ok_or(Error::Stale)?;
-                left = left_ms.to_le_bytes();
-                prefix_len = REQUEST_LEN;
-            }
-            let [e, f, g, h] = left;
-            prefix = [a, b, c, d, e, f, g, h];
-        }
+        let (id, left_ms, mut prefix_len) = match post {
+            Post::Data => (0, 0, 0),
+            Post::Request(call) => (call.0, self.left_ms(call).ok_or(Error::Stale)?, REQUEST_LEN),
+            Post::Response(RequestId(id)) | Post::Failure(RequestId(id)) => (id, 0, ID_LEN),
+        };
+        let prefix = (u64::from(left_ms) << 32 | u64::from(id)).to_le_bytes();
         // A message that is not whole takes eight bytes at the peer, and its last frame costs eight.
         let most = (self.state.peer.window() as usize).saturating_sub(2 * HEADER_LEN);
         if self.state.phase == Phase::Open && prefix_len + payload.len() > most {
@@ -101,6 +93,11 @@ impl Link<'_> {
         flags = flags.with_if(part.len() == rest.len(), Flags::END);
         self.send_frame(channel, kind, flags, [prefix.get(..prefix_len).unwrap_or_default(), part])?;
         Ok(offset + part.len())
+    }
+
+    /// The longest payload that [`send`](Self::send) takes whole, once the link is open.
+    pub fn frame_max(&self) -> Option<usize> {
+        (self.state.phase == Phase::Open).then_some(self.state.frame_max as usize)
     }
 
     /// Takes a frame of a message to be sent.
@@ -145,7 +142,14 @@ impl Link<'_> {
     }
 
     /// Puts a frame among what waits to be written, if there is room.
-    pub(super) fn queue_frame(&mut self, kind: Kind, flags: Flags, channel: u8, sequence: u16, parts: [&[u8]; 2]) -> bool {
+    pub(super) fn queue_frame(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        channel: u8,
+        sequence: u16,
+        parts: [&[u8]; 2],
+    ) -> bool {
         let before = if self.config.reliable { META_LEN } else { 0 };
         let most = before + self.config.carrier.encoded_max(parts[0].len() + parts[1].len());
         let Some(at) = self.state.queue.room(most, self.regions.transmit.len()) else { return false };
@@ -183,34 +187,47 @@ impl Link<'_> {
     /// The oldest message that has arrived on a channel and was not taken off by [`pop`](Self::pop). Answers that nobody waits
     /// for any more are dropped on the way. O(1), and O(window) once in a window.
     pub fn peek(&mut self, channel: u8) -> Option<Message<'_>> {
-        let (subject, prefix_len, len) = loop {
+        let (subject, prefix_len, len) = self.find(channel)?;
+        let (channel, ring) = self.ring(channel)?;
+        Some(Message { subject, payload: channel.bytes(ring, len).get(prefix_len..).unwrap_or_default() })
+    }
+
+    /// The same, for as long as the link's parts live.
+    pub(in crate::frame) fn into_peek(mut self, channel: u8) -> Option<Message<'m>> {
+        let (subject, prefix_len, len) = self.find(channel)?;
+        let (channel, ring) = ring(self.config.window, self.channels, self.regions.rings, channel)?;
+        Some(Message { subject, payload: channel.bytes(ring, len).get(prefix_len..).unwrap_or_default() })
+    }
+
+    /// What the oldest message is, how much of it stands before its payload, and how long both are.
+    fn find(&mut self, channel: u8) -> Option<(Subject, usize, usize)> {
+        loop {
             let (state, ring) = self.ring(channel)?;
             let Record { kind, flags, len } = state.first(ring)?;
             if kind == Kind::Data as u8 {
-                break (Subject::Data, 0, len);
+                return Some((Subject::Data, 0, len));
             }
             let bytes = state.bytes(ring, len);
             let id = bytes.first_chunk().map(|id| u32::from_le_bytes(*id));
             let timeout_ms = bytes.first_chunk().map(|&[_, _, _, _, a, b, c, d]| u32::from_le_bytes([a, b, c, d]));
             if let Some(id) = id {
                 if kind == Kind::Cancel as u8 {
-                    break (Subject::Cancelled(RequestId(id)), len, len);
+                    return Some((Subject::Cancelled(RequestId(id)), len, len));
                 }
                 if kind == Kind::Request as u8 {
                     if let Some(timeout_ms) = timeout_ms {
                         let timeout = (timeout_ms > 0).then(|| Duration::from_millis(u64::from(timeout_ms)));
-                        break (Subject::Request { id: RequestId(id), timeout }, REQUEST_LEN, len);
+                        return Some((Subject::Request { id: RequestId(id), timeout }, REQUEST_LEN, len));
                     }
                 } else if self.wanted(CallId(id)) {
                     let failed = flags.has(Flags::FAILED);
-                    break (if failed { Subject::Failure(CallId(id)) } else { Subject::Response(CallId(id)) }, ID_LEN, len);
+                    let subject = if failed { Subject::Failure(CallId(id)) } else { Subject::Response(CallId(id)) };
+                    return Some((subject, ID_LEN, len));
                 }
             }
             self.stray();
             self.drop_first(channel);
-        };
-        let (channel, ring) = self.ring(channel)?;
-        Some(Message { subject, payload: channel.bytes(ring, len).get(prefix_len..).unwrap_or_default() })
+        }
     }
 
     /// Takes off the message that [`peek`](Self::peek) shows. With the answer to a call its slot becomes free. O(calls).
@@ -229,8 +246,16 @@ impl Link<'_> {
 
     /// A channel and its window.
     fn ring(&mut self, number: u8) -> Option<(&mut Channel, &mut [u8])> {
-        let window = self.config.window;
-        let ring = self.regions.rings.get_mut(usize::from(number) * window..)?.get_mut(..window)?;
-        Some((self.channels.get_mut(usize::from(number))?, ring))
+        ring(self.config.window, self.channels, self.regions.rings, number)
     }
+}
+
+fn ring<'m>(
+    window: usize,
+    channels: &'m mut [Channel],
+    rings: &'m mut [u8],
+    number: u8,
+) -> Option<(&'m mut Channel, &'m mut [u8])> {
+    let ring = rings.get_mut(usize::from(number) * window..)?.get_mut(..window)?;
+    Some((channels.get_mut(usize::from(number))?, ring))
 }

@@ -115,7 +115,13 @@ impl<'k, M: AsMut<[u8]>, const CHANNELS: usize, const CALLS: usize> Endpoint<'k,
     /// The link, to work with. O(1).
     pub fn link(&mut self) -> Link<'_> {
         let regions = Regions::of(&self.config, self.memory.as_mut());
-        Link { config: &self.config, state: &mut self.state, channels: &mut self.channels, calls: &mut self.calls, regions }
+        Link {
+            config: &self.config,
+            state: &mut self.state,
+            channels: &mut self.channels,
+            calls: &mut self.calls,
+            regions,
+        }
     }
 }
 
@@ -212,7 +218,7 @@ struct State {
     room_grew: bool,
     /// To be told.
     opened: bool,
-    peer_closed: bool,
+    farewell: bool,
     ended: bool,
 }
 
@@ -243,7 +249,7 @@ impl State {
             peer_done: false,
             room_grew: false,
             opened: false,
-            peer_closed: false,
+            farewell: false,
             ended: false,
         }
     }
@@ -344,7 +350,7 @@ impl Link<'_> {
         if let Some(expired) = self.next_expired() {
             return Some(expired);
         }
-        if core::mem::take(&mut self.state.peer_closed) {
+        if core::mem::take(&mut self.state.farewell) {
             return Some(Event::PeerClosed);
         }
         core::mem::take(&mut self.state.ended).then_some(Event::Ended(self.state.error))

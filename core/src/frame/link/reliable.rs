@@ -308,7 +308,12 @@ impl Link<'_> {
         }
         if self.state.reliable.repeats >= REPEATS_MAX {
             // All but the goodbye has arrived, and the peer has said its own: nothing is lost.
-            return if self.state.peer_done && self.state.bye_sent { self.end(None) } else { self.fail(Error::TimedOut) };
+            if self.state.peer_done && self.state.bye_sent {
+                self.end(None);
+            } else {
+                self.fail(Error::TimedOut);
+            }
+            return;
         }
         self.state.reliable.repeats += 1;
         let mut pieces = Pieces::of(self.state.queue);

@@ -25,12 +25,15 @@ fn end(config: Config<'static>) -> End {
     End::new(config, vec![0; config.memory(3)]).unwrap()
 }
 
+/// What happens to bytes that one end wrote.
+type Harm = std::boxed::Box<dyn FnMut(usize, &mut Vec<u8>)>;
+
 /// Two ends and the wires between them.
 struct Pair {
     ends: [End; 2],
     now: Instant,
     /// What may happen to the bytes that were written by either.
-    wire: std::boxed::Box<dyn FnMut(usize, &mut Vec<u8>)>,
+    wire: Harm,
     /// How many bytes are taken at a time.
     piece: usize,
 }
@@ -43,8 +46,8 @@ impl Pair {
     fn open(carrier: Carrier, reliable: bool) -> Self {
         let mut pair = Self::new(config(carrier, reliable, 1), config(carrier, reliable, 2));
         pair.run();
-        for link in pair.ends.iter_mut() {
-            assert_eq!(link.link().poll_event(), Some(Event::Opened));
+        for end in &mut pair.ends {
+            assert_eq!(end.link().poll_event(), Some(Event::Opened));
         }
         pair
     }
@@ -59,15 +62,14 @@ impl Pair {
         for from in 0..2 {
             let mut bytes = Vec::new();
             loop {
-                let output = self.ends[from].link();
-                let mut output = output;
-                let shown = output.poll_output(self.now);
+                let mut link = self.ends[from].link();
+                let shown = link.poll_output(self.now);
                 if shown.is_empty() {
                     break;
                 }
                 let count = shown.len().min(self.piece);
                 bytes.extend_from_slice(&shown[..count]);
-                output.wrote(count);
+                link.wrote(count);
             }
             any |= !bytes.is_empty();
             (self.wire)(from, &mut bytes);
@@ -164,7 +166,11 @@ fn converse(pair: &mut Pair, lens: &[(u8, usize)], seed: u64, turns_max: usize) 
             break;
         }
     }
-    assert!(waiting.iter().all(VecDeque::is_empty), "not all could be sent: {:?}", waiting.each_ref().map(VecDeque::len));
+    assert!(
+        waiting.iter().all(VecDeque::is_empty),
+        "not all could be sent: {:?}",
+        waiting.each_ref().map(VecDeque::len)
+    );
     for channel in 0..3 {
         while let Some(payload) = pair.receive(1, channel) {
             arrived[usize::from(channel)].push(payload);
@@ -594,8 +600,8 @@ mod auth {
             pair.link(from).wrote(last.len());
             pair.link(1 - from).handle_input(EPOCH, &last);
         }
-        let hex: std::string::String = last[40..72].iter().map(|byte| std::format!("{byte:02x}")).collect();
-        assert_eq!(hex, PROOF);
+        let hex: Vec<_> = last[40..72].iter().map(|byte| std::format!("{byte:02x}")).collect();
+        assert_eq!(hex.concat(), PROOF);
     }
 
     // import hmac; f = lambda n: bytes([1, 2, 3, 0, 100, 0, 0, 0, 88, 2, 0, 0]) + bytes([n]) * 16
