@@ -6,6 +6,8 @@
 
 use core::hint::black_box;
 use tidemill_core::executor::Executor;
+use tidemill_core::frame::link::{Config, Endpoint, Post};
+use tidemill_core::frame::{Carrier, Decoder, Flags, Header, Kind, crc, encode};
 use tidemill_core::net::{NoNetwork, Token};
 use tidemill_core::pool;
 use tidemill_core::queue::{Fifo, Queue};
@@ -115,5 +117,51 @@ pub fn queue() {
         let _ = black_box(queue.get_nowait(&mut Tasks));
         let _ = black_box(queue.task_done(&mut Tasks));
         queue.shutdown(black_box(true), &mut Tasks);
+    }
+}
+
+/// A link on a serial line, with requests, and repetition where it is wanted: in, out, events, send, receive, close.
+#[inline(never)]
+pub fn frame() {
+    let config = black_box(Config::new(Carrier::Line));
+    let mut memory = [0; 64];
+    let memory: &mut [u8] = black_box(&mut memory);
+    let Ok(mut endpoint) = Endpoint::<_, 2, 1>::new(config, memory) else { return };
+    let mut link = endpoint.link();
+    while black_box(true) {
+        link.handle_input(now(), black_box(&[1, 2, 3]));
+        let out = black_box(link.poll_output(now())).len();
+        link.wrote(black_box(out));
+        black_box(link.poll_event());
+        black_box(link.poll_timeout());
+        let _ = black_box(link.send(black_box(1), Post::Data, black_box(&[1, 2, 3]), 0));
+        if let Ok(call) = link.call(1, black_box(None)) {
+            let _ = black_box(link.send(1, Post::Request(call), black_box(&[1]), 0));
+            black_box(link.cancel(call));
+        }
+        if let Some(message) = link.peek(black_box(1)) {
+            black_box(message);
+            link.pop(1);
+        }
+        if black_box(false) {
+            link.close();
+            link.handle_end();
+        }
+        black_box((link.is_open(), link.ended(), link.stats()));
+    }
+}
+
+/// Frames on a serial line, without a link: written, and found again.
+#[inline(never)]
+pub fn frame_codec() {
+    let mut wire = [0; 80];
+    let mut decoder = Decoder::new(black_box(Carrier::Line), crc::software, [0; 80]);
+    while black_box(true) {
+        let header = black_box(Header { kind: Kind::Data, flags: Flags::START, channel: 0, sequence: 7 });
+        let len = encode(black_box(Carrier::Line), crc::software, header, [black_box(&[1, 2, 3]), &[]], &mut wire);
+        let mut input = black_box(wire.get(..len.unwrap_or(0)).unwrap_or_default());
+        while let Some(outcome) = decoder.next(&mut input) {
+            let _ = black_box(outcome);
+        }
     }
 }

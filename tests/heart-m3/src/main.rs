@@ -7,6 +7,7 @@
 
 mod arena;
 mod draw;
+mod frame;
 mod meter;
 mod pool;
 mod queue;
@@ -23,6 +24,7 @@ fn main() -> ! {
     timer::measure(&mut meter);
     sched::measure(&mut meter);
     queue::measure(&mut meter);
+    frame::measure(&mut meter);
     meter.print();
     debug::exit(debug::EXIT_SUCCESS);
     loop {}

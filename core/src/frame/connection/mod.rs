@@ -63,6 +63,7 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 /// One end of a link, its wire and its clock.
 pub struct Connection<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize> {
     wire: Wire<'k, Io, T, M, CHANNELS, CALLS>,
+    #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "for values only"))]
     scratch: M,
     channel: u8,
     /// The first message of this channel has been shown, and goes when the next is asked for.

@@ -66,15 +66,14 @@ impl Link<'_> {
         })
     }
 
-    /// What is left of the time for a request, in milliseconds, rounded up; 0 if there is no end to it.
+    /// What is left of the time for a request, in milliseconds, rounded up; 0 if there is no end to it, or none within 71
+    /// minutes.
     pub(super) fn left_ms(&mut self, id: CallId) -> Option<u32> {
         let now = self.state.now;
         let deadline = self.waiting(id)?.deadline;
-        if deadline == NEVER {
-            return Some(0);
-        }
-        let left = deadline.as_ticks().saturating_sub(now.as_ticks());
-        Some((left / 1000).min(u64::from(u32::MAX) - 1) as u32 + 1)
+        // In 32 bits, where a small processor can divide.
+        let left_us = u32::try_from(deadline.as_ticks().saturating_sub(now.as_ticks()));
+        Some(left_us.map_or(0, |left_us| left_us / 1000 + 1))
     }
 
     fn waiting(&mut self, id: CallId) -> Option<&mut Call> {

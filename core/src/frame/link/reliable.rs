@@ -404,8 +404,13 @@ impl Link<'_> {
     fn close_gaps(&mut self) {
         let (mut from, mut to) = (0, 0);
         while let Some((len, live, _)) = kept(self.regions.reorder, from, self.state.reliable.kept as usize) {
-            if live && from + len <= self.regions.reorder.len() && to <= from {
-                self.regions.reorder.copy_within(from..from + len, to);
+            if live {
+                for offset in 0..len {
+                    let byte = self.regions.reorder.get(from + offset).copied();
+                    if let (Some(byte), Some(room)) = (byte, self.regions.reorder.get_mut(to + offset)) {
+                        *room = byte;
+                    }
+                }
                 to += len;
             }
             from += len;

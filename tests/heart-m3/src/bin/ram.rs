@@ -6,7 +6,7 @@
 
 use core::mem::MaybeUninit;
 use heart_m3 as _;
-use tidemill_core::{pool, queue, sched, timer};
+use tidemill_core::{frame, pool, queue, sched, timer};
 
 type Payload = [u32; 4];
 
@@ -26,6 +26,11 @@ sizes! {
     RAM_EVENT_SLOT: sched::Slot<Payload>;
     RAM_SCHEDULER: sched::Scheduler<Payload, &'static mut [sched::Slot<Payload>]>;
     RAM_QUEUE: queue::Queue<queue::Fifo<Payload, 1>>;
+    RAM_FRAME_CHANNEL: frame::link::Channel;
+    RAM_FRAME_CALL: frame::link::Call;
+    RAM_FRAME_LINK: frame::link::Endpoint<'static, &'static mut [u8], 0, 0>;
+    RAM_FRAME_CONFIG: frame::link::Config<'static>;
+    RAM_FRAME_DECODER: frame::Decoder<[u8; 0]>;
     RAM_PAYLOAD: Payload;
 }
 

@@ -1,0 +1,10 @@
+//! Frames, reliable or not, on either carrier, and nothing else.
+#![no_std]
+#![no_main]
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    loop {
+        heart_m3::frame();
+    }
+}
