@@ -283,7 +283,7 @@ impl Link<'_> {
         if self.state.phase == Phase::Ended {
             return;
         }
-        let parted = self.state.peer_done && self.state.queue.is_empty();
+        let parted = self.state.peer_done && self.is_delivered();
         if parted { self.end(None) } else { self.fail(Error::BrokenPipe) }
     }
 

@@ -286,6 +286,12 @@ impl Link<'_> {
         }
     }
 
+    /// Whether all has arrived but, perhaps, the goodbye: then nothing is lost.
+    pub(super) fn is_delivered(&self) -> bool {
+        let first = Meta::read(self.regions.transmit, self.state.queue.front().start).map_or(0, |meta| meta.len as usize);
+        self.state.queue.is_empty() || (self.config.reliable && self.state.bye_sent && first == self.state.queue.used())
+    }
+
     /// When the oldest of what was written has to be confirmed.
     pub(super) fn repeat_at(&mut self) -> Option<Instant> {
         let now = self.state.now;
@@ -307,8 +313,7 @@ impl Link<'_> {
             return;
         }
         if self.state.reliable.repeats >= REPEATS_MAX {
-            // All but the goodbye has arrived, and the peer has said its own: nothing is lost.
-            if self.state.peer_done && self.state.bye_sent {
+            if self.state.peer_done && self.is_delivered() {
                 self.end(None);
             } else {
                 self.fail(Error::TimedOut);
