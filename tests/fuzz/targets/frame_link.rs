@@ -127,9 +127,8 @@ fuzz_target!(|input: (bool, bool, bool, Vec<Step>)| {
                 now += Duration::from_millis(ms.into());
                 for end in &mut ends {
                     let mut link = end.link();
-                    let due = link.poll_timeout();
+                    let _ = link.poll_timeout();
                     let _ = link.poll_output(now);
-                    assert!(due.is_none_or(|due| due > EPOCH));
                     while link.poll_event().is_some() {}
                 }
             }

@@ -41,8 +41,8 @@ impl Call {
 }
 
 impl Link<'_> {
-    /// Takes a slot for a request, whose answer has to be there within `timeout`. It is sent by [`send`](Link::send) as
-    /// [`Post::Request`](super::Post::Request). O(calls).
+    /// Takes a slot for a request, whose answer has to be there within `timeout` of the time that the link was told last. It
+    /// is sent by [`send`](Link::send) as [`Post::Request`](super::Post::Request). O(calls).
     ///
     /// # Errors
     /// [`Error::Full`] if every slot is taken.
