@@ -71,7 +71,7 @@ pub enum Kind {
     Boot = 1,
     /// A host lost its power.
     Crash = 2,
-    /// A host was turned.
+    /// A host was turned; the length is when it wants to be turned again, in µs by its clock, at least 1; 0: never.
     Turn = 3,
     /// A frame was sent, and is under way.
     Sent = 4,
@@ -200,6 +200,7 @@ impl Event {
         let number = match (self.kind, self.len) {
             (_, 0) => String::new(),
             (Kind::Boot, boots) => format!(" {boots}"),
+            (Kind::Turn, timer) => format!(", timer in {timer} us"),
             (Kind::Picked, passed) => format!(" to {passed}"),
             (_, bytes) => format!(", {bytes} B"),
         };

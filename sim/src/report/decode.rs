@@ -57,6 +57,10 @@ pub(super) struct Segment {
 
 /// Reads a frame.
 pub(super) fn decode(medium: Medium, frame: &[u8]) -> Packet {
+    // A character on a serial line.
+    if let [byte] = frame {
+        return Packet::Other(format!("byte {byte:#04x} {:?}", char::from(*byte)));
+    }
     let packet = match medium {
         Medium::Ip => ip(frame),
         Medium::Ethernet => ethernet(frame),

@@ -139,7 +139,7 @@ const WHY = ["", "something came in", "its timer", "it asked to be, once more"];
 function words(i) {
   const f = FIRST[i], s = SEG[f];
   const who = P[i] >= 0 ? `${name(from(i))} > ${name(to(i))}` : name(H[i]);
-  const number_ = is(i, "boot") ? ` ${L[i]}` : BY[i] ? ` ${WHY[BY[i]]}` : "";
+  const number_ = is(i, "boot") ? ` ${L[i]}` : BY[i] ? ` ${WHY[BY[i]]}${L[i] ? `, timer in ${span(L[i])}` : ", no timer"}` : "";
   if (s === NONE) return `#${number(i)} ${who} ${KIND[K[i]]}${number_} ${WORDS.has(f) ? data.words[WORDS.get(f)] : ""}`;
   return `#${number(i)} ${who} ${KIND[K[i]]} ${FLAGS[tcp.g[s]]} seq ${tcp.s[s]} ack ${tcp.a[s]} win ${tcp.n[s]} len ${tcp.c[s]} ${OPTIONS.get(f) || ""}${AGAIN[f] ? " again" : ""} flow ${tcp.w[s]}`;
 }
@@ -233,7 +233,7 @@ function placeOf(time) {
 
 // ---- Drawing --------------------------------------------------------------------------------------------------------
 
-const ladder = $("ladder"), plot = $("plot"), details = $("details"), tip = $("tip");
+const ladder = $("ladder"), plot = $("plot"), laneCanvas = $("lanes"), details = $("details"), tip = $("tip");
 const HEAD = 34, GUTTER = 104, LANE = 7;
 let color = {}, size = { w: 1, h: 1, col: 200 };
 
@@ -298,6 +298,7 @@ function draw() {
   drawGutter(g, low, high, px);
   drawHead(g);
   drawPlotOver();
+  drawLanes();
   document.body.dataset.drawMs = (performance.now() - began).toFixed(1);
 }
 
@@ -625,12 +626,103 @@ function bin(w) {
   series = [...ways.values()].sort((a, b) => b.total - a.total).slice(0, 6);
   peak = Math.max(1, ...series.map((way) => way.bins.reduce((most, bytes) => Math.max(most, bytes), 0)));
   binned = { w, bins };
+  binLanes(w);
   $("legend").replaceChildren(...series.map((way, n) => {
     const item = document.createElement("span"), mark = document.createElement("i");
     mark.style.background = color[`f${n}`];
     item.append(mark, `${name(way.from)} → ${name(way.to)}`);
     return item;
   }));
+  for (const [tone_, kind, text] of [[color.mute, "turn", "turned by a frame"], [color.mark, "turn", "by its timer"], [color.mark, "", "timer set"]]) {
+    const item = document.createElement("span"), mark = document.createElement("i");
+    mark.style.background = tone_; mark.className = kind;
+    item.append(mark, text);
+    $("legend").append(item);
+  }
+}
+
+// ---- Hosts, turn by turn --------------------------------------------------------------------------------------------
+
+// By host and pixel: whether a frame turned it there, or its timer, and whether it had set one.
+const SET = 4;
+let lanes = [];
+const laneHeight = () => { const rows = hosts.filter((host) => host.shown).length; return rows <= 10 ? 15 : rows <= 25 ? 7 : Math.max(160 / rows, 2); };
+
+function binLanes(w) {
+  const left = PAD.left, right = w - PAD.right, pixel = (time) => Math.min(Math.max(Math.round(plotX(time, w)), left), right);
+  lanes = hosts.map(() => new Uint8Array(w + 1));
+  // The turn of each host whose timer may still run: where it was, and until when.
+  const open = hosts.map(() => null);
+  const close = (host, time) => {
+    const turn = open[host];
+    if (!turn) return;
+    const end = pixel(Math.min(turn.until, time));
+    if (Math.min(turn.until, time) >= part.start) for (let x = pixel(turn.at); x <= end; x++) lanes[host][x] |= SET;
+    open[host] = null;
+  };
+  const first = search(T, part.start), end = search(T, part.end + 1e-9);
+  // Of what was set before: so far back and no further.
+  for (let i = Math.max(first - 50000, 0); i < end; i++) {
+    const host = H[i];
+    if (FATE[i] === TURN) {
+      close(host, T[i]);
+      if (L[i]) open[host] = { at: T[i], until: T[i] + L[i] };
+      if (i >= first) lanes[host][pixel(T[i])] |= BY[i] === TIMER ? TIMER : INPUT;
+    } else if (is(i, "crash")) close(host, T[i]);
+  }
+  hosts.forEach((_, host) => close(host, end < N ? T[end] : part.end));
+}
+
+function drawLanes() {
+  const box = $("lanesbox"), tall = laneHeight(), rows = hosts.filter((host) => host.shown).length;
+  box.style.height = `${rows * tall + 6}px`;
+  const [g, w, h] = prepare(laneCanvas);
+  if (!rows) return;
+  const left = PAD.left, right = w - PAD.right;
+  let row = 0;
+  hosts.forEach((host, index) => {
+    if (!host.shown) return;
+    const top = 3 + row++ * tall, high = Math.max(tall - (tall > 8 ? 4 : 1), 1), low = top + high;
+    host.lane = top;
+    g.fillStyle = color.faint; g.fillRect(left, top, right - left, high);
+    for (const band of bands) {
+      if (band.host !== index || band.what === "down") continue;
+      const a = Math.max(plotX(T[band.start], w), left), b = Math.min(plotX(band.end === NONE ? data.now : T[band.end], w), right);
+      if (b < left || a > right) continue;
+      g.globalAlpha = .35; g.fillStyle = band.what === "off" ? color.bad : color.warn;
+      g.fillRect(a, top, Math.max(b - a, 1.5), high); g.globalAlpha = 1;
+    }
+    const lane = lanes[index];
+    const line = Math.max(Math.min(high / 5, 2), 1);
+    for (let x = left; x <= right; x++) {
+      const what = lane[x];
+      if (!what) continue;
+      if (what & SET) { g.fillStyle = color.mark; g.globalAlpha = .55; g.fillRect(x, low - line, 1, line); g.globalAlpha = 1; }
+      if (what & INPUT) { g.fillStyle = color.mute; g.fillRect(x, top, 1, high); }
+      if (what & TIMER) { g.fillStyle = color.mark; g.fillRect(x, top, 1, high); }
+    }
+    if (tall >= 11) {
+      g.font = `12px ${color.sans}`; g.textAlign = "right"; g.textBaseline = "middle"; g.fillStyle = color.soft;
+      g.fillText(host.name, left - 8, top + high / 2 + .5, left - 14);
+    }
+  });
+  const a = plotX(timeAt(view.start), w), b = Math.max(plotX(timeAt(view.end), w), a + 3);
+  g.save(); g.beginPath(); g.rect(left - 2, 0, right - left + 4, h); g.clip();
+  g.globalAlpha = .14; g.fillStyle = color.mark; g.fillRect(a, 0, b - a, h); g.globalAlpha = 1;
+  if (selected !== NONE) { g.fillStyle = color.ink; g.fillRect(plotX(T[selected], w) - .75, 0, 1.5, h); }
+  g.restore();
+}
+
+/** The turn that was drawn nearest to a place in the lanes. */
+function turnAt(x, y) {
+  const host = hosts.findIndex((each) => each.shown && y >= each.lane - 2 && y < each.lane - 2 + laneHeight());
+  if (host < 0) return NONE;
+  const time = plotTime(x, laneCanvas.clientWidth), from_ = search(T, time);
+  let back = from_ - 1, on = from_;
+  while (back >= 0 && !(FATE[back] === TURN && H[back] === host)) back--;
+  while (on < N && !(FATE[on] === TURN && H[on] === host)) on++;
+  if (back < 0) return on < N ? on : NONE;
+  return on < N && T[on] - time < time - T[back] ? on : back;
 }
 
 const rate = (bytes, bins) => {
@@ -811,8 +903,8 @@ function describe() {
   parts.push(steps);
   const rows = [["time", `${seconds(T[i])} s`]];
   if (P[i] >= 0) rows.push(["from", name(from(i))], ["to", name(to(i))]); else rows.push(["host", name(H[i])]);
-  if (BY[i]) rows.push(["because", WHY[BY[i]]]);
-  if (L[i] && !is(i, "boot")) rows.push(["length", `${L[i]} B`]);
+  if (BY[i]) rows.push(["because", WHY[BY[i]]], ["its timer", L[i] ? `in ${span(L[i])}` : "none: only a frame can wake it"]);
+  if (L[i] && !is(i, "boot") && !is(i, "turn")) rows.push(["length", `${L[i]} B`]);
   parts.push(fill(element("table"), rows));
   if (s !== NONE) {
     parts.push(element("h3", AGAIN[f] ? "TCP, sent again" : "TCP"));
@@ -984,6 +1076,12 @@ function controls() {
     else plotPart(at - (at - part.start) * factor, at + (part.end - at) * factor);
   }, { passive: false });
   plot.addEventListener("dblclick", () => plotPart(origin(), origin() + whole()));
+  laneCanvas.addEventListener("click", (event) => { const i = turnAt(event.offsetX, event.offsetY); if (i !== NONE) select(i); });
+  laneCanvas.addEventListener("pointermove", (event) => {
+    const i = turnAt(event.offsetX, event.offsetY);
+    laneCanvas.title = i === NONE ? "" : `${seconds(T[i])} s  ${words(i)}`;
+  });
+  laneCanvas.addEventListener("wheel", (event) => plot.dispatchEvent(new WheelEvent("wheel", event)), { passive: true });
   let brush = null;
   plot.addEventListener("pointerdown", (event) => {
     plot.setPointerCapture(event.pointerId);

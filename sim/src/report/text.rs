@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{Story, arrives, seconds};
+use tidemill_core::time::Duration;
+
+use super::{Story, arrives, seconds, span};
 use crate::trace::{Event, Kind};
 
 /// How many events come first, the last of the run.
@@ -69,6 +71,7 @@ fn event(story: &Story<'_>, index: usize, width: usize, out: &mut impl Write) ->
     write!(out, "{:>8} {:>13}  {who:<width$}  {}", event.number, seconds(event.at), event.kind.words())?;
     match event.kind {
         Kind::Boot => write!(out, " {}", event.len)?,
+        Kind::Turn if event.len > 0 => write!(out, ", timer in {}", span(Duration::from_ticks(event.len.into())))?,
         Kind::Damaged => write!(out, ": {}", story.damage(index))?,
         _ => {}
     }
@@ -83,7 +86,9 @@ fn event(story: &Story<'_>, index: usize, width: usize, out: &mut impl Write) ->
     }
     match story.line(index) {
         Some(line) => write!(out, ", {} B: {line}", event.len)?,
-        None if event.len > 0 && event.kind != Kind::Boot => write!(out, ", {} B", event.len)?,
+        None if event.len > 0 && !matches!(event.kind, Kind::Boot | Kind::Turn | Kind::Picked) => {
+            write!(out, ", {} B", event.len)?
+        }
         None => {}
     }
     writeln!(out)

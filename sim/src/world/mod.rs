@@ -204,6 +204,18 @@ impl World {
         Ok(host)
     }
 
+    /// Adds a host without an address, which brings its own stack: whatever it sends goes to the one host it is joined to.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`].
+    pub fn device(
+        &mut self,
+        name: &str,
+        factory: impl FnMut(Boot<'_>) -> Box<dyn Node> + 'static,
+    ) -> Result<HostId, Error> {
+        self.add(name, None, Box::new(factory))
+    }
+
     /// Adds a switch for a world of Ethernet: it learns where hosts are from what they send, and forwards to there. It is
     /// linked and fails as hosts do; what it has learnt is lost with its power. A host sends to whom it has no link
     /// through the first switch that it is joined to.
@@ -646,10 +658,12 @@ impl World {
         if slot.turns > TURNS_PER_INSTANT_MAX {
             return Err(Error::Livelock { host: slot.name.clone(), at: self.now });
         }
-        self.record.add(self.now, Kind::Turn, HostId::new(host), None, Frame::Len(0));
         slot.nic.swap_free(&mut self.free);
         let now = slot.clock.reads(self.now);
         slot.due = node.turn(now, &mut slot.nic).map(|due| due.max(now));
+        // Its timer, by its own clock; one at once is the next microsecond's.
+        let timer = slot.due.map_or(0, |due| (due - now).as_ticks().clamp(1, u32::MAX.into()));
+        self.record.add(self.now, Kind::Turn, HostId::new(host), None, Frame::Len(timer as usize));
         slot.nic.swap_free(&mut self.free);
         if self.counts_use {
             slot.in_use_max = slot.in_use_max.max(node.in_use().unwrap_or(0));

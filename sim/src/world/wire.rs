@@ -65,6 +65,9 @@ impl World {
 
     /// Finds the link, or on Ethernet the links, that lead to where the frame is going.
     pub(super) fn route(&mut self, from: HostId, frame: Vec<u8>) {
+        if self.addresses[from.0 as usize].is_none() {
+            return self.flood(from, None, frame);
+        }
         let to = match self.medium {
             Medium::Ip => destination(&frame).and_then(|address| self.by_address.get(&address).copied()),
             Medium::Ethernet => {
