@@ -18,6 +18,7 @@
 //! | [`check`] | seed sweeps that end in a plan to replay |
 //! | [`report`] | a run as text, as a capture for Wireshark, and as a page |
 //! | [`scenario`] | hosts, links, faults and what must hold, as a file; the built-in ones |
+//! | [`serial`] | serial lines, with bits that are wrong and bytes that are lost or inserted |
 //! | [`shrink`] | from a plan that fails to the faults that matter |
 //! | [`trace`] | what happened, as a hash, and where two runs part |
 //!
@@ -55,6 +56,7 @@ pub mod plan;
 pub mod report;
 mod reset;
 pub mod scenario;
+pub mod serial;
 pub mod shrink;
 pub mod trace;
 pub mod world;

@@ -87,7 +87,7 @@ fn event(story: &Story<'_>, index: usize, width: usize, out: &mut impl Write) ->
     match story.line(index) {
         Some(line) => write!(out, ", {} B: {line}", event.len)?,
         None if event.len > 0 && !matches!(event.kind, Kind::Boot | Kind::Turn | Kind::Picked) => {
-            write!(out, ", {} B", event.len)?
+            write!(out, ", {} B", event.len)?;
         }
         None => {}
     }

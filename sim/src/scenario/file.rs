@@ -65,6 +65,8 @@ pub(super) struct File {
     pub(super) hosts: Vec<Host>,
     #[serde(default, rename = "link")]
     pub(super) links: Vec<LinkTable>,
+    #[serde(default, rename = "line")]
+    pub(super) lines: Vec<LineTable>,
     pub(super) menu: Option<MenuTable>,
     /// What happens in every seed, as it stands in a plan.
     #[serde(default, rename = "fault")]
@@ -97,6 +99,8 @@ pub(super) struct Host {
     pub(super) shout: Option<Shout>,
     pub(super) greet: Option<Nothing>,
     pub(super) visit: Option<Visit>,
+    pub(super) transmit: Option<OfSize>,
+    pub(super) receive: Option<OfSize>,
 }
 
 /// A program without parameters: `{}`.
@@ -129,6 +133,28 @@ pub(super) struct Shout {
     pub(super) to: Spanned<String>,
     #[serde(deserialize_with = "size")]
     pub(super) size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfSize {
+    #[serde(deserialize_with = "size")]
+    pub(super) size: u64,
+}
+
+/// A serial line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LineTable {
+    pub(super) between: [Spanned<String>; 2],
+    #[serde(deserialize_with = "baud")]
+    pub(super) baud: u32,
+    #[serde(default, deserialize_with = "share")]
+    pub(super) bit_errors: Option<u32>,
+    #[serde(default, deserialize_with = "share")]
+    pub(super) lost: Option<u32>,
+    #[serde(default, deserialize_with = "share")]
+    pub(super) inserted: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -282,6 +308,10 @@ const COUNT_MAX: u32 = 1000;
 
 /// The most connections of a download, or that a server has at once.
 pub(super) const CONNECTIONS_MAX: u32 = 56;
+
+fn baud<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    within(from, 100_000_000)
+}
 
 fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     within(from, COUNT_MAX).map(Some)

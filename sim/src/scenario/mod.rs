@@ -36,11 +36,16 @@
 //! | `shout = { to, size }` | sends so many bytes to an echo, and checks what comes back |
 //! | `greet = {}` | answers to a name with a greeting |
 //! | `visit = { to, times }` | says its name so many times, and checks each greeting |
+//! | `transmit = { size }` | sends so many bytes over its serial port, in blocks that are checked and sent again |
+//! | `receive = { size }` | takes them, and checks every byte |
 //!
 //! **`[[link]]`** joins two hosts, or all of a name that has a `count`, `between` them: `latency` (1ms), `jitter`, `rate`,
 //! `queue` (256KiB), `loss`, `bursts = { begin, longest }`, `damage`, `reorder`, `duplicate`, `mtu`, as in
 //! [`Link`]; with `one_way = true` from the first to the second alone; with `spoiled = true` each seed makes it worse in its
 //! own way ([`draw_link`]).
+//!
+//! **`[[line]]`** is a serial line `between` two hosts that transmit or receive: `baud`, `bit_errors`, `lost`, `inserted`, as
+//! in [`Line`].
 //!
 //! **`[menu]`** is what each seed may let go wrong: which `hosts` and `links` (from, to), `within` which time it begins; and
 //! after which time all `heals_after`. A **`[[fault]]`** happens in every seed: it stands there as in a plan, see
@@ -75,14 +80,16 @@ use crate::fault::{Fault, Menu, draw_link};
 use crate::host::{Tcp, Tuning};
 use crate::link::Link;
 use crate::mill::{self, Server as FileServer};
+use crate::serial::Line;
 use crate::trace::Kind;
 use crate::world::{Boot, Error, HostId, World};
 use file::File;
 use program::End;
 use program::client::Client;
-use program::download::{Download, Flash};
+use program::download::{Download, File as Kept};
 use program::echo::{Echo, Shout};
 use program::greet::{Greet, NAME_MAX, Visit};
+use program::serial::{Receive, Transmit};
 use program::server::{BACKLOG, Server};
 
 /// The scenarios that are built in: their names, and their files.
@@ -92,6 +99,7 @@ const BUILTIN: &[(&str, &str)] = &[
     ("greeting", include_str!("../../examples/greeting.toml")),
     ("crash-resume", include_str!("../../examples/crash-resume.toml")),
     ("thundering-herd", include_str!("../../examples/thundering-herd.toml")),
+    ("lossy-serial", include_str!("../../examples/lossy-serial.toml")),
 ];
 
 /// What a sweep can be asked to have seen, in a scenario's `sometimes`.
@@ -130,6 +138,7 @@ pub struct Scenario {
     ethernet: bool,
     hosts: Vec<Host>,
     links: Vec<(usize, usize, Link, bool)>,
+    lines: Vec<(usize, usize, Line)>,
     menu: Option<Menu>,
     heals_after: Option<Duration>,
     faults: Vec<Fault>,
@@ -154,6 +163,20 @@ enum Program {
     Shout { to: usize, size: u64 },
     Greet,
     Visit { to: usize, times: u64 },
+    Transmit { size: u64 },
+    Receive { size: u64 },
+}
+
+impl Program {
+    /// It has a serial port, and no network.
+    fn is_serial(self) -> bool {
+        matches!(self, Self::Transmit { .. } | Self::Receive { .. })
+    }
+
+    /// It comes to an end.
+    fn ends(self) -> bool {
+        !matches!(self, Self::Serve { .. } | Self::Echo | Self::Greet)
+    }
 }
 
 impl FromStr for Scenario {
@@ -213,6 +236,9 @@ impl Scenario {
             let link = if spoiled { draw_link(key, link) } else { link };
             world.link_one_way(ids[from], ids[to], link)?;
         }
+        for &(a, b, line) in &self.lines {
+            world.serial_line(ids[a], ids[b], line)?;
+        }
         if let Some(menu) = &self.menu {
             world.draw_faults(menu)?;
         }
@@ -234,10 +260,10 @@ impl Scenario {
                 }
             }
             Program::Download { from, connections, receives_at_most } => {
-                let (server, flash, end) = (server(from, HTTP), Flash::new(seed), ends.add(&host.name));
+                let (server, file, end) = (server(from, HTTP), Kept::new(seed), ends.add(&host.name));
                 let make = move |boot: Boot<'_>| {
-                    let (flash, end) = (Rc::clone(&flash), end.clone());
-                    Download::new(server, connections, receives_at_most, boot.seed, flash, end)
+                    let (file, journal, end) = (Rc::clone(&file), boot.flash.clone(), end.clone());
+                    Download::new(server, connections, receives_at_most, boot.seed, file, journal, end)
                 };
                 // A connection that was closed keeps its socket for a while.
                 if 2 * connections <= FEW {
@@ -255,6 +281,14 @@ impl Scenario {
                 tuned::<_, FEW>(world, host, move |boot| {
                     Client::new(server, Shout::new(seed, size), boot.seed, boot.now, end.clone())
                 })
+            }
+            Program::Transmit { size } => {
+                let end = ends.add(&host.name);
+                world.serial_host(&host.name, move |_| Transmit::new(seed, size, end.clone()))
+            }
+            Program::Receive { size } => {
+                let end = ends.add(&host.name);
+                world.serial_host(&host.name, move |_| Receive::new(seed, size, end.clone()))
             }
             Program::Visit { to, times } => {
                 let (server, end, name) = (server(to, GREETING), ends.add(&host.name), host.name.clone());
@@ -403,10 +437,16 @@ impl<'t> Names<'t> {
         if let Some(visit) = &host.visit {
             programs.push(Program::Visit { to: self.server(file, &visit.to, "greet")?, times: visit.times.into() });
         }
+        if let Some(transmit) = &host.transmit {
+            programs.push(Program::Transmit { size: transmit.size });
+        }
+        if let Some(receive) = &host.receive {
+            programs.push(Program::Receive { size: receive.size });
+        }
         let wrong = |why| self.wrong(&host.name, format!("host {:?} runs {why}", host.name.get_ref()));
         match programs[..] {
             [program] => Ok(program),
-            [] => Err(wrong("nothing: give it one of serve, download, echo, shout, greet, visit")),
+            [] => Err(wrong("nothing: give it one of serve, download, echo, shout, greet, visit, transmit, receive")),
             _ => Err(wrong("several programs: give it one")),
         }
     }
@@ -419,6 +459,9 @@ impl<'t> Names<'t> {
             let count = table.count.unwrap_or(1);
             if let Some(address) = table.address.as_ref().filter(|_| count > 1) {
                 return Err(self.wrong(address, "several hosts cannot have one address"));
+            }
+            if let Some(address) = table.address.as_ref().filter(|_| runs.is_serial()) {
+                return Err(self.wrong(address, "a host with a serial port has no address"));
             }
             let Ok(window @ 256..=0x10_0000) = usize::try_from(table.window) else {
                 return Err(self.wrong(&table.name, "a window has 256 bytes to 1MiB"));
@@ -458,7 +501,33 @@ impl<'t> Names<'t> {
                 }
             }
         }
-        let linked = |(a, b): &(usize, usize)| links.iter().any(|(from, to, ..)| (from, to) == (a, b));
+        let mut lines: Vec<(usize, usize, Line)> = Vec::new();
+        for table in &file.lines {
+            let (of_a, of_b) = (self.find(&table.between[0])?, self.find(&table.between[1])?);
+            let (a, b) = (of_a.start, of_b.start);
+            let taken = |host: usize| lines.iter().any(|line| line.0 == host || line.1 == host);
+            if !hosts[a].runs.is_serial()
+                || !hosts[b].runs.is_serial()
+                || a == b
+                || taken(a)
+                || taken(b)
+                || of_a.len() + of_b.len() > 2
+            {
+                let why = "a line joins two hosts that transmit or receive, each of which has one line";
+                return Err(self.wrong(&table.between[0], why));
+            }
+            let line = Line::new(table.baud).bit_error_ppm(table.bit_errors.unwrap_or(0));
+            lines.push((a, b, line.lost_ppm(table.lost.unwrap_or(0)).inserted_ppm(table.inserted.unwrap_or(0))));
+        }
+        for (table, serial) in file.links.iter().flat_map(|table| table.between.iter().map(move |name| (table, name))) {
+            if self.find(serial)?.any(|host| hosts[host].runs.is_serial()) {
+                return Err(self.wrong(&table.between[0], "a host with a serial port is joined by a [[line]]"));
+            }
+        }
+        let joined = |(a, b): &(usize, usize)| lines.iter().any(|line| (line.0, line.1) == (*a, *b));
+        let linked = |(a, b): &(usize, usize)| {
+            links.iter().any(|(from, to, ..)| (from, to) == (a, b)) || joined(&(*a, *b)) || joined(&(*b, *a))
+        };
         let id = |index: usize| HostId::new(index as u32);
         let menu = match &file.menu {
             None => None,
@@ -498,11 +567,8 @@ impl<'t> Names<'t> {
                 self.wrong(what, format!("{:?} is nothing one can see: there is {known}", what.get_ref()))
             })?);
         }
-        if !hosts
-            .iter()
-            .any(|host| matches!(host.runs, Program::Download { .. } | Program::Shout { .. } | Program::Visit { .. }))
-        {
-            let why = "nothing here comes to an end: one host must download, shout or visit".into();
+        if !hosts.iter().any(|host| host.runs.ends()) {
+            let why = "nothing here comes to an end: one host must download, shout, visit, transmit or receive".into();
             return Err(ScenarioError { line: None, why });
         }
         Ok(Scenario {
@@ -510,6 +576,7 @@ impl<'t> Names<'t> {
             ethernet: file.medium == file::Medium::Ethernet,
             hosts,
             links,
+            lines,
             menu,
             heals_after: file.menu.and_then(|menu| menu.heals_after),
             faults: file.faults.into_iter().map(Spanned::into_inner).collect(),

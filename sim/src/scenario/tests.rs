@@ -111,6 +111,12 @@ fn what_is_wrong_is_told_with_its_line_and_with_what_is_allowed() {
         ),
         ("shout = { to = \"server\", size = 1000 }", "echo = {}", "nothing here comes to an end"),
         ("[must]\nfinish_within = \"1s\"", "", "missing field `must`"),
+        (
+            "[must]",
+            "[[line]]\nbetween = [\"client\", \"server\"]\nbaud = 9600\n[must]",
+            "line 15: a line joins two hosts that transmit or receive",
+        ),
+        ("echo = {}", "receive = { size = 1 }", "line 9: \"server\" is not one host with echo"),
         ("about = \"x\"", "", "missing field `about`"),
         ("[must]", "[must", "line 14: "),
     ] {

@@ -11,31 +11,31 @@ use tidemill_core::time::{Duration, Instant};
 
 use super::End;
 use crate::mill::Checked;
+use crate::world::Flash;
 
 const HEAD: usize = 2048;
 
 /// The journal is written this often, and holds all that was written before.
 const JOURNAL_EVERY: Duration = Duration::from_millis(100);
 
-/// What outlives a crash: the file as far as it was written, and the journal.
-pub(in crate::scenario) struct Flash {
+/// The file as far as it was written, which outlives a crash as the journal does.
+pub(in crate::scenario) struct File {
     file: Checked,
-    journal: Vec<u8>,
     /// Bytes received over all boots.
     received: u64,
 }
 
-impl Flash {
+impl File {
     /// For a file of this seed's content.
     pub(in crate::scenario) fn new(seed: u64) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { file: Checked::new(seed), journal: Vec::new(), received: 0 }))
+        Rc::new(RefCell::new(Self { file: Checked::new(seed), received: 0 }))
     }
 }
 
-/// The file in flash, as a place for bytes.
-struct InFlash(Rc<RefCell<Flash>>);
+/// The file, as a place for bytes.
+struct Kept(Rc<RefCell<File>>);
 
-impl Sink for InFlash {
+impl Sink for Kept {
     type Error = String;
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), String> {
@@ -53,9 +53,10 @@ impl Sink for InFlash {
 
 /// Downloads a file; see the [module](self).
 pub(in crate::scenario) struct Download {
-    fetch: Fetch<'static, InFlash, Vec<Slot<HEAD>>, HEAD, 1>,
+    fetch: Fetch<'static, Kept, Vec<Slot<HEAD>>, HEAD, 1>,
     server: SocketAddr,
-    flash: Rc<RefCell<Flash>>,
+    file: Rc<RefCell<File>>,
+    journal: Flash,
     /// Received before this boot.
     before: u64,
     received_max: u64,
@@ -72,16 +73,19 @@ impl Download {
         connections: usize,
         received_max: u64,
         seed: u64,
-        flash: Rc<RefCell<Flash>>,
+        file: Rc<RefCell<File>>,
+        journal: Flash,
         end: End,
     ) -> Self {
-        let state = State::decode(&flash.borrow().journal).ok();
-        let before = flash.borrow().received;
+        let mut written = vec![0; journal.len()];
+        journal.read(0, &mut written);
+        let state = State::decode(&written).ok();
+        let before = file.borrow().received;
         let options = Options { split_min: 32 << 10, retries: 20, seed, ..Options::default() };
         let slots = (0..connections).map(|_| Slot::EMPTY).collect();
-        let fetch = Fetch::new(options, Source::new("http://mill/file"), InFlash(Rc::clone(&flash)), slots, state);
+        let fetch = Fetch::new(options, Source::new("http://mill/file"), Kept(Rc::clone(&file)), slots, state);
         let journal_at = Instant::from_ticks(0);
-        Self { fetch, server, flash, before, received_max, journal_at, scratch: vec![0; 4 << 10].into(), end }
+        Self { fetch, server, file, journal, before, received_max, journal_at, scratch: vec![0; 4 << 10].into(), end }
     }
 
     fn save(&mut self, now: Instant) {
@@ -93,7 +97,9 @@ impl Download {
             let mut bytes = [0; STATE_BYTES_MAX];
             // It fits: that is the most it takes.
             let len = state.encode(&mut bytes).unwrap_or(0);
-            self.flash.borrow_mut().journal = bytes[..len].to_vec();
+            self.journal.erase();
+            // It is far smaller than a flash.
+            let _ = self.journal.write(0, &bytes[..len]);
         }
     }
 
@@ -103,8 +109,8 @@ impl Download {
             Err(Failure::Sink(why)) => return Some(Err(why.clone())),
             Err(why) => return Some(Err(why.reason().to_string())),
         };
-        let received = self.flash.borrow().received;
-        Some(if !self.flash.borrow().file.is_complete(total) {
+        let received = self.file.borrow().received;
+        Some(if !self.file.borrow().file.is_complete(total) {
             Err("a part of the file is missing".into())
         } else if received > self.received_max {
             Err(format!("{received} bytes were received, for a file of {total}"))
@@ -120,7 +126,7 @@ impl<S: Stack> Program<S> for Download {
             self.fetch.resolved(source, &[self.server]);
         }
         let next = self.fetch.turn(now, net, &mut self.scratch);
-        self.flash.borrow_mut().received = self.before + self.fetch.progress(now).received;
+        self.file.borrow_mut().received = self.before + self.fetch.progress(now).received;
         self.save(now);
         if let Some(outcome) = self.outcome() {
             self.end.come(outcome);

@@ -8,6 +8,7 @@ pub(super) mod client;
 pub(super) mod download;
 pub(super) mod echo;
 pub(super) mod greet;
+pub(super) mod serial;
 pub(super) mod server;
 
 use std::cell::{Cell, RefCell};

@@ -152,6 +152,8 @@ impl Chosen {
 
 /// Runs one world, and shows it.
 fn shown(args: &Sim, chosen: &Chosen, world: &mut World) -> Result<Result<(), String>, Failure> {
+    // As every world of a sweep.
+    world.watch_wire();
     let shows = args.pcap.is_some() || args.report.is_some();
     if shows {
         world.trace_mut().capture(0..u64::MAX);
