@@ -177,6 +177,8 @@ fn keys_clicks_and_filters_move_about_the_page() {
     let trouble = report.iter().position(|event| DROPS.contains(&event.kind) || event.kind == Kind::Damaged);
     assert_eq!(Some(number("trouble")), trouble);
     assert_eq!(attribute(&page, "details"), format!("{} #{}", "frame damaged", number("trouble")));
+    let turn = &report[number("turn")];
+    assert_eq!((turn.kind, turn.host.index()), (Kind::Turn, 0));
     assert!((10..number("flow")).contains(&(number("crashes") + 10)), "{} and {}", number("flow"), number("crashes"));
     assert_eq!(number("crashes") as u64, world.trace().count(Kind::Crash));
 }

@@ -24,5 +24,9 @@ canvas("plot").dispatchEvent(new MouseEvent("dblclick", { bubbles: true }));
 for (const button of document.querySelectorAll("button")) if (button.id !== "copy") { button.click(); button.click(); }
 for (const box of document.querySelectorAll("#hosts input")) { box.click(); box.click(); }
 const flow = canvas("flow"); flow.value = "0"; flow.onchange(); body.dataset.flow = body.dataset.shown; flow.value = "-1"; flow.onchange();
+// The middle of the first host's lane.
+const lanes = canvas("lanes").getBoundingClientRect();
+canvas("lanes").dispatchEvent(new MouseEvent("click", { clientX: lanes.left + 400, clientY: lanes.top + 9, bubbles: true }));
+body.dataset.turn = body.dataset.selected;
 const text = canvas("text"); text.value = "crash"; text.oninput();
 setTimeout(() => { body.dataset.crashes = body.dataset.shown; body.dataset.walked = "yes"; }, 1000);

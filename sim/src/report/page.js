@@ -889,7 +889,7 @@ function dump(bytes, marked) {
 
 function describe() {
   if (selected === NONE) {
-    const hint = element("p", "Choose an event: click it, or press an arrow key. Drag in the throughput above to choose a time range.", "hint");
+    const hint = element("p", "Choose an event: click it, or press an arrow key. Drag in the throughput above to choose a time range; click in a host's lane below it to see that turn.", "hint");
     return details.replaceChildren(element("h2", "What happened"), hint, fill(element("table"), summary()));
   }
   const i = selected, f = FIRST[i], s = SEG[f], parts = [];
@@ -991,6 +991,7 @@ function pick(x, y) {
 let selecting = null;
 function controls() {
   $("why").textContent = data.why || "no reason was given";
+  $("why").classList.toggle("good", data.why === "nothing failed");
   document.title = `seed ${data.seed}: ${data.why.split("\n")[0].slice(0, 80)}`;
   for (const [term, value] of [["seed", data.seed], ["events", count(data.events)], ["virtual time", `${seconds(data.now)} s`], ["hash", data.hash]]) {
     const item = element("div"); item.append(element("dt", term), element("dd", value)); $("facts").append(item);
