@@ -1,7 +1,8 @@
-//! Prints the trace hash of a few scenarios over a few seeds: what must be the same in debug and in release, on every
+//! Prints the trace hash of each scenario over a few seeds: what must be the same in debug and in release, on every
 //! machine, in every run. `cargo run -p tidemill-sim --example hash [-- SEEDS]`
 //!
-//! Where two builds differ, `-- SCENARIO SEED` prints every event of one run, so that `diff` finds the first that does.
+//! Each is run twice; where the two part, the first event that differs is told, and that is a failure. Where two builds
+//! differ, `-- SCENARIO SEED` prints every event of one run, so that `diff` finds the first that does.
 
 #[path = "../tests/echo/mod.rs"]
 mod echo;
@@ -9,9 +10,11 @@ mod echo;
 mod hostile;
 
 use core::ops::Range;
+use std::process::ExitCode;
 
 use echo::Echo;
 use tidemill_core::time::Duration;
+use tidemill_sim::check::repeat;
 use tidemill_sim::fault::Menu;
 use tidemill_sim::link::Link;
 use tidemill_sim::world::World;
@@ -43,23 +46,38 @@ const SCENARIOS: [&str; 3] = ["echo-ip", "echo-ethernet", "download"];
 fn run(scenario: &str, seed: u64, record: Range<u64>) -> (String, World) {
     let mut world = if scenario == "echo-ethernet" { World::ethernet(seed) } else { World::new(seed) };
     world.trace_mut().record(record);
-    if scenario == "download" { download(world) } else { echo(world) }
+    match scenario {
+        "download" => download(world),
+        _ => echo(world),
+    }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [scenario, seed] = &args[..] {
         let (_, world) = run(scenario, seed.parse().expect("SEED is a number"), 0..u64::MAX);
         for event in world.trace().recorded() {
             println!("{}", world.describe(event));
         }
-        return;
+        return ExitCode::SUCCESS;
     }
     let seeds = args.first().map_or(20, |seeds| seeds.parse().expect("SEEDS is a number"));
     for seed in 0..seeds {
         for scenario in SCENARIOS {
-            let (end, world) = run(scenario, seed, 0..0);
-            println!("{scenario} {seed} {:016x} {end}", world.hash());
+            let mut end = String::new();
+            let hash = repeat(|record| {
+                let (said, world) = run(scenario, seed, record);
+                end = said;
+                world
+            });
+            match hash {
+                Ok(hash) => println!("{scenario} {seed} {hash:016x} {end}"),
+                Err(parted) => {
+                    eprintln!("{scenario} {seed}: {parted}");
+                    return ExitCode::FAILURE;
+                }
+            }
         }
     }
+    ExitCode::SUCCESS
 }

@@ -33,7 +33,12 @@
 //! });
 //! ```
 //!
-//! And below it:
+//! Whatever speaks a protocol joins the same sweeps by one scenario: a function that builds its hosts in the world it is
+//! given, draws faults, runs until its programs are done, and says what is wrong. [`Wire`](crate::oracle::Wire) watches by
+//! itself; [`Http`](crate::oracle::Http) and oracles of one's own are asked to by [`World::watch`]; and
+//! [`liveness`](crate::oracle::liveness) ends it. `sim/tests/udp.rs` is the shortest, `sim/tests/mill.rs` the engine's.
+//!
+//! And below [`check`]:
 //!
 //! ```
 //! use tidemill_sim::check::sweep;
@@ -185,6 +190,7 @@ pub fn explore<E: Display>(
 /// # Panics
 /// When it does not: with the lowest seed that fails, the plan it was shrunk to, and the line that replays it. When
 /// something that [`World::sometimes`] asks for was in no world. And when a variable of the environment makes no sense.
+#[expect(clippy::disallowed_methods, reason = "what to run is asked for outside of every world")]
 pub fn check<E: Display>(seeds: Range<u64>, test: impl Fn(&mut World) -> Result<(), E> + Sync) {
     if let Some(path) = env::var_os("TIDEMILL_PLAN") {
         let path = PathBuf::from(path);
@@ -276,11 +282,14 @@ fn test_name() -> String {
     thread::current().name().unwrap_or("test").replace("::", "-")
 }
 
-/// What replays this test.
+/// What replays this test, with whatever runs it now.
+#[expect(clippy::disallowed_methods, reason = "asked outside of every world")]
 fn cargo_test() -> String {
-    format!("TIDEMILL_PLAN=$plan cargo test {}", test_name().replace('-', "::"))
+    let run = if env::var_os("NEXTEST").is_some() { "nextest run" } else { "test" };
+    format!("TIDEMILL_PLAN=$plan cargo {run} {}", test_name().replace('-', "::"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "asked outside of every world")]
 fn failures() -> PathBuf {
     env::var_os("TIDEMILL_FAILURES").map_or_else(|| env::temp_dir().join("tidemill"), PathBuf::from)
 }

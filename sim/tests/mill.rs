@@ -90,7 +90,7 @@ fn a_server_that_stays_away_is_given_up_in_time_and_with_the_reason() {
 
 #[test]
 fn every_download_completes_in_a_hostile_network_and_can_be_repeated() {
-    check(0..1000, |world| {
+    check(0..2000, |world| {
         world.watch(Http::new(80));
         completes(world)?;
         expect_all(world);
