@@ -307,7 +307,7 @@ fn a_million_operations_agree_with_a_sorted_map() {
                 assert_eq!(scheduler.cancel(id), model.remove(&key).map(|_| key.2));
             }
             _ => {
-                now += if (noise >> 8) % 4_096 == 0 { 1 << 33 } else { (noise >> 8) % 4 };
+                now += if (noise >> 8).is_multiple_of(4_096) { 1 << 33 } else { (noise >> 8) % 4 };
                 while let Some(event) = scheduler.next_due(at(now)) {
                     let ((time, priority, action), _) = model.pop_first().expect("the model has it");
                     assert_eq!(event, Event { time: at(time), priority, action });

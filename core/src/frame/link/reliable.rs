@@ -288,7 +288,8 @@ impl Link<'_> {
 
     /// Whether all has arrived but, perhaps, the goodbye: then nothing is lost.
     pub(super) fn is_delivered(&self) -> bool {
-        let first = Meta::read(self.regions.transmit, self.state.queue.front().start).map_or(0, |meta| meta.len as usize);
+        let first =
+            Meta::read(self.regions.transmit, self.state.queue.front().start).map_or(0, |meta| meta.len as usize);
         self.state.queue.is_empty() || (self.config.reliable && self.state.bye_sent && first == self.state.queue.used())
     }
 
