@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p tidemill-tests --bench url` prints nanoseconds a URL over the 100,031 links in `urls/top100.txt` of the
 //! conformance data: each row is the median of rounds in which all take turns. `--features ada` measures `ada-url`, too,
-//! which needs a C++ compiler; CPython is measured where a Python 3.13 is named by `TIDEMILL_PYTHON` or on the path.
+//! which needs a C++ compiler; CPython is measured where a Python 3.13 is named by `TIDEMILL_PYTHON`, on the path, or
+//! among those of pyenv.
 //!
 //! What the rows do differs: `url` and `ada-url` make a canonical copy, `fluent-uri` and `iri-string` refuse what is not
 //! RFC 3986; the column of URLs taken shows it.
@@ -56,7 +57,10 @@ print(sorted(best)[2])
 
 fn python(file: &str) -> Option<f64> {
     let own = std::env::var("TIDEMILL_PYTHON").ok();
-    let mut names = own.into_iter().chain(["python3.13".to_owned(), "python3".to_owned()]);
+    let home = std::env::var("HOME").unwrap_or_default();
+    let versions = std::fs::read_dir(format!("{home}/.pyenv/versions")).into_iter().flatten().flatten();
+    let installed = versions.map(|entry| entry.path().join("bin/python3").display().to_string());
+    let mut names = own.into_iter().chain(["python3.13".to_owned(), "python3".to_owned()]).chain(installed);
     let name = names.find(|name| {
         let version = Command::new(name).arg("--version").output();
         version.is_ok_and(|output| output.stdout.starts_with(b"Python 3.13."))
