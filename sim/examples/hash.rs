@@ -17,6 +17,7 @@ use tidemill_core::time::Duration;
 use tidemill_sim::check::repeat;
 use tidemill_sim::fault::Menu;
 use tidemill_sim::link::Link;
+use tidemill_sim::scenario::Scenario;
 use tidemill_sim::world::World;
 
 /// Sends 256 KiB to an echo server over a lossy link, with the faults this seed draws.
@@ -41,14 +42,28 @@ fn download(mut world: World) -> (String, World) {
     (format!("{:?} after {} us and {} bytes", end.outcome, end.at.as_ticks(), end.received), world)
 }
 
-const SCENARIOS: [&str; 3] = ["echo-ip", "echo-ethernet", "download"];
+/// Those of this example, and those of `tidemill sim`, whose names begin with this.
+const BUILT_IN: &str = "sim-";
+
+fn scenarios() -> Vec<String> {
+    let own = ["echo-ip", "echo-ethernet", "download"].map(String::from);
+    own.into_iter().chain(Scenario::builtin_names().map(|name| format!("{BUILT_IN}{name}"))).collect()
+}
+
+/// One of the scenarios of `tidemill sim`.
+fn built_in(name: &str, mut world: World) -> (String, World) {
+    let scenario = Scenario::builtin(name).expect("a built-in scenario");
+    let end = scenario.run(&mut world);
+    (format!("{end:?} after {} us", world.now().as_ticks()), world)
+}
 
 fn run(scenario: &str, seed: u64, record: Range<u64>) -> (String, World) {
     let mut world = if scenario == "echo-ethernet" { World::ethernet(seed) } else { World::new(seed) };
     world.trace_mut().record(record);
-    match scenario {
-        "download" => download(world),
-        _ => echo(world),
+    match scenario.strip_prefix(BUILT_IN) {
+        Some(name) => built_in(name, world),
+        None if scenario == "download" => download(world),
+        None => echo(world),
     }
 }
 
@@ -63,7 +78,7 @@ fn main() -> ExitCode {
     }
     let seeds = args.first().map_or(20, |seeds| seeds.parse().expect("SEEDS is a number"));
     for seed in 0..seeds {
-        for scenario in SCENARIOS {
+        for scenario in &scenarios() {
             let mut end = String::new();
             let hash = repeat(|record| {
                 let (said, world) = run(scenario, seed, record);
