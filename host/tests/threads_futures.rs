@@ -787,3 +787,18 @@ fn many_wait_for_one_future() {
         assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap() == 42));
     });
 }
+
+#[test]
+fn more_tasks_than_there_may_be_threads_wait_in_time_for_what_they_submitted_last() {
+    let pool = std::sync::Arc::new(ThreadPool::new(1).unwrap());
+    let long = Duration::from_mins(1);
+    let tasks = (0..6_000).map(|n| {
+        let pool = std::sync::Arc::downgrade(&pool);
+        // Each waits for what is behind many others, so many that no thread is left to come to it.
+        move || pool.upgrade().unwrap().submit_blocking(move || n).unwrap().result(long).unwrap()
+    });
+    let futures = pool.submit_batch_blocking(tasks).unwrap();
+    for (n, mut future) in futures.into_iter().enumerate() {
+        assert_eq!(future.result(None).unwrap(), n);
+    }
+}

@@ -77,7 +77,8 @@ impl<T> Future<T> {
     }
 
     /// Waits for the end, and takes the result. A worker of the same pool that waits without `timeout` runs the task in
-    /// place if it is pending; in any other case another worker takes its place meanwhile.
+    /// place if it is pending; in any other case another worker takes its place meanwhile. If no more can (64 wait
+    /// already), it runs the task in place also with a `timeout`, which may then be overrun.
     ///
     /// Callbacks that were added before the task ended are called first.
     ///
@@ -206,9 +207,15 @@ pub(super) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(timeout?)
 }
 
+/// Whether who waits runs the task in place. What has begun cannot be left at `deadline`, so with one only if else nobody
+/// might come to run it.
+fn helps(deadline: Option<Instant>) -> bool {
+    deadline.is_none() || worker::is_last()
+}
+
 /// Waits until a task has ended, or `deadline`; whether it has.
 pub(super) fn wait_until_ended(task: TaskRef, deadline: Option<Instant>) -> bool {
-    if (deadline.is_none() && worker::help(task)) || look(|| task.state().is_ended(), deadline) {
+    if (helps(deadline) && worker::help(task)) || look(|| task.state().is_ended(), deadline) {
         return true;
     }
     let gate = Arc::new(Gate::new(1));
@@ -224,7 +231,7 @@ pub(super) fn wait_until_ended(task: TaskRef, deadline: Option<Instant>) -> bool
 
 /// Waits until the result of a task may be taken, or `deadline`; whether it may.
 fn wait_until_settled(task: TaskRef, deadline: Option<Instant>) -> bool {
-    if deadline.is_none() {
+    if helps(deadline) {
         worker::help(task);
     }
     if look(|| task.is_settled(), deadline) {

@@ -165,6 +165,12 @@ impl Sleep {
         self.word.fetch_sub(BLOCKED, Ordering::SeqCst);
     }
 
+    /// Whether there is another, or may be, to take the place of one who blocks.
+    pub(super) fn has_spare(&self) -> bool {
+        let counts = self.counts();
+        counts.sleeping > 0 || counts.alive < self.most
+    }
+
     /// Whether more are awake than may be.
     pub(super) fn is_excess(&self) -> bool {
         self.counts().awake() > self.max

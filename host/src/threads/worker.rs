@@ -118,6 +118,11 @@ pub(super) fn help(task: TaskRef) -> bool {
     helped
 }
 
+/// Whether nobody can take the place of the worker that this thread is: what it waits for it had better do itself.
+pub(super) fn is_last() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|local| !local.shared.sleep.has_spare()))
+}
+
 /// Calls `wait`, which waits for another task or for room; if this thread is a worker, another takes its place.
 pub(super) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
     let Some(local) = CURRENT.with_borrow(Clone::clone) else { return wait() };
