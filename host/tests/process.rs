@@ -170,6 +170,7 @@ by_every_method![
     active_children_are_those_that_run,
     a_daemon_ends_when_it_is_dropped,
     who_is_deaf_to_terminate_is_killed,
+    more_descriptors_than_can_be_passed_are_an_error,
     nothing_is_left,
 ];
 
@@ -338,6 +339,22 @@ fn who_is_deaf_to_terminate_is_killed(method: StartMethod) {
     assert_eq!(process.join(), Exit::Signal(Signal::SIGKILL));
 }
 
+fn more_descriptors_than_can_be_passed_are_an_error(method: StartMethod) {
+    if method == StartMethod::Fork {
+        // A forked child has them all anyway.
+        return;
+    }
+    match crowded(method).start() {
+        Err(Error::Os(error)) => assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn crowded(method: StartMethod) -> Process<u64> {
+    let nowhere = || fs::File::open("/dev/null").unwrap();
+    (0..254).fold(Process::new(double, 1).method(method), |process, _| process.pass(nowhere()))
+}
+
 fn nothing_is_left(method: StartMethod) {
     // In a process of its own, where no other test opens anything.
     let index = StartMethod::ALL.iter().position(|&other| other == method).unwrap() as u8;
@@ -349,6 +366,8 @@ fn nothing_is_left(method: StartMethod) {
 fn leaks(method: u8) -> (i64, usize) {
     let method = StartMethod::ALL[usize::from(method)];
     let run = || {
+        // One that is started, but cannot be told what to do.
+        assert!(method == StartMethod::Fork || crowded(method).start().is_err());
         let processes: Vec<_> = (0..20).map(|x| Process::new(double, x).method(method).start().unwrap()).collect();
         processes[3].kill().unwrap();
         for process in &processes[10..] {

@@ -56,6 +56,8 @@ pub use server::start_fork_server;
 pub use start::{StartMethod, UnknownMethod, get_start_method, set_start_method};
 pub use wire::MESSAGE_MAX;
 
+pub use crate::threads::cores as cpu_count;
+
 #[doc(hidden)]
 pub use linkme;
 #[doc(hidden)]
@@ -202,7 +204,8 @@ impl<R> Process<R> {
         };
         let (name, daemon) = (order.name.clone(), order.daemon);
         let method = self.method.unwrap_or_else(get_start_method);
-        let child = match (closure, method) {
+        let mut told = Ok(());
+        let born = match (closure, method) {
             (Some(closure), _) => by_fork(order, self.descriptors, |order, control, descriptors| {
                 child::become_child(order, control, descriptors);
                 child::run(closure)
@@ -213,11 +216,18 @@ impl<R> Process<R> {
             (None, method) => {
                 let order = wire::encode(&order, &arguments).map_err(|error| Error::Encoding(error.to_string()))?;
                 let born = if method == StartMethod::Spawn { by_spawn()? } else { server::fork()? };
-                born.tell(&order, &self.descriptors)?;
+                told = born.tell(&order, &self.descriptors);
                 born
             }
         };
-        Ok(Running::new(child.known_as(name, daemon)?))
+        let child = born.known_as(name, daemon)?;
+        if let Err(error) = told {
+            // It waits for an order that does not come.
+            child.kill()?;
+            child.join();
+            return Err(error);
+        }
+        Ok(Running::new(child))
     }
 }
 
@@ -314,11 +324,6 @@ pub fn inherited() -> Vec<OwnedFd> {
     child::identity()
         .map(|me| std::mem::take(&mut *me.inherited.lock().unwrap_or_else(PoisonError::into_inner)))
         .unwrap_or_default()
-}
-
-/// How many processors this process may use; at least 1.
-pub fn cpu_count() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn next_name(me: &Current) -> String {

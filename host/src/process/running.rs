@@ -162,12 +162,9 @@ impl Child {
             if exit.is_some() {
                 return exit;
             }
-            let control = if reading { PollFlags::POLLIN } else { PollFlags::empty() };
-            let mut fds = [PollFd::new(self.0.pidfd.as_fd(), PollFlags::POLLIN)].to_vec();
-            if reading {
-                fds.push(PollFd::new(self.0.control.as_fd(), control));
-            }
-            match wait_for_any(&mut fds, deadline) {
+            let [pidfd, control] = [self.0.pidfd.as_fd(), self.0.control.as_fd()];
+            let mut fds = [pidfd, control].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match wait_for_any(&mut fds[..=usize::from(reading)], deadline) {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(_) => return Some(Exit::Unknown),

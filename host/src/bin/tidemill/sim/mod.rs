@@ -236,7 +236,7 @@ fn sweep(args: &Sim, chosen: &Chosen) -> Result<(), Failure> {
         None => None,
     };
     let seeds = shard.map_or(whole.clone(), |shard| shard.of(&whole));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = tidemill_host::threads::cores();
     let jobs = args.jobs.map_or(cores, usize::from);
     let all = seeds.end - seeds.start;
     let show = Show::new(args.json, args.quiet, all);

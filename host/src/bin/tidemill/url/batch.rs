@@ -35,7 +35,7 @@ enum Block {
 
 /// Answers every line of `input`, which a thread reads that is left behind when `output` fails.
 pub(super) fn run(input: impl Read + Send + 'static, mut output: impl Write) -> io::Result<()> {
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    let workers = tidemill_host::threads::cores().min(WORKERS_MAX);
     let (mut jobs, mut results) = (Vec::new(), Vec::new());
     for _ in 0..workers {
         let (job, todo) = sync_channel(BLOCKS_AHEAD);
