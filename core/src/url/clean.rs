@@ -1,7 +1,7 @@
 //! What Python takes out of a URL before it looks at it: controls and spaces in front, tabs and line ends anywhere.
 
 use super::Error;
-use super::scan::{below, cut, has_any};
+use super::scan::cut;
 
 /// The text without the controls and spaces in front of it.
 pub(super) fn strip_start(text: &str) -> &str {
@@ -14,10 +14,6 @@ const fn is_taken_out(byte: u8) -> bool {
 
 /// Where the first byte stands that must be taken out. O(length).
 pub(super) fn first_taken_out(text: &str) -> Option<usize> {
-    // Nearly every URL ends here.
-    if !has_any(text.as_bytes(), |word| below(word, b' ')) {
-        return None;
-    }
     text.bytes().position(is_taken_out)
 }
 

@@ -1,16 +1,16 @@
 //! The network location, `user:password@host:port`: checked, and taken apart where it is asked for.
 
-use super::scan::{beyond_ascii, cut, equal, has_any, partition};
+use super::scan::{Word, beyond_ascii, cut, equal, partition};
 use super::{Error, Folded};
+
+/// Marks what only a network location that must be checked has.
+pub(super) const fn rare(word: Word) -> Word {
+    equal(word, b'[') | equal(word, b']') | beyond_ascii(word)
+}
 
 /// Refuses brackets that hold no address, and characters that become a delimiter when a host name is normalised.
 /// `at` of the errors counts from the start of `netloc`.
 pub(super) fn check(netloc: &str) -> Result<(), Error> {
-    // Nearly every network location ends here.
-    let rare = |word| equal(word, b'[') | equal(word, b']') | beyond_ascii(word);
-    if !has_any(netloc.as_bytes(), rare) {
-        return Ok(());
-    }
     check_brackets(netloc)?;
     match netloc.find(becomes_delimiter) {
         Some(at) => Err(Error::BadNetloc { at }),

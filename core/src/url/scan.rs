@@ -1,50 +1,73 @@
-//! Finding a few bytes in a text, eight at a time.
+//! Finding a few bytes in a text, as many at a time as the processor's word holds.
+
+/// So many bytes of a text, the first of them lowest.
+pub(super) type Word = usize;
+/// Bytes in a word.
+pub(super) const BYTES: usize = size_of::<Word>();
 
 /// One in each byte.
-const LOW: u64 = u64::MAX / 255;
+const LOW: Word = Word::MAX / 255;
 /// The highest bit of each byte.
-const HIGH: u64 = LOW << 7;
+const HIGH: Word = LOW << 7;
 
 /// The highest bit of each byte of `word` that is below `bound`, an ASCII character. A borrow may mark bytes above the
 /// first such, never one below it.
-pub(super) const fn below(word: u64, bound: u8) -> u64 {
-    word.wrapping_sub(LOW * bound as u64) & !word & HIGH
+pub(super) const fn below(word: Word, bound: u8) -> Word {
+    word.wrapping_sub(LOW * bound as Word) & !word & HIGH
 }
 
-/// The highest bit of each byte of `word` that is `byte`; as with [`below`] only the lowest is for certain.
-pub(super) const fn equal(word: u64, byte: u8) -> u64 {
-    let differs = word ^ (LOW * byte as u64);
-    differs.wrapping_sub(LOW) & !differs & HIGH
+/// The highest bit of each byte of `word` that is `byte`, ASCII; as with [`below`] only the lowest is for certain.
+pub(super) const fn equal(word: Word, byte: u8) -> Word {
+    (word ^ (LOW * byte as Word)).wrapping_sub(LOW) & !word & HIGH
 }
 
 /// The highest bit of each byte of `word` that is no ASCII character.
-pub(super) const fn beyond_ascii(word: u64) -> u64 {
+pub(super) const fn beyond_ascii(word: Word) -> Word {
     word & HIGH
 }
 
 /// Where the first of `bytes` stands that is one of `wanted`. O(length).
 pub(super) fn find<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let hits = wanted.iter().fold(0, |hits, &byte| hits | equal(word, byte));
-        if hits != 0 {
-            return Some(at * 8 + hits.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = tail.iter().position(|byte| wanted.contains(byte))?;
-    Some(bytes.len() - tail.len() + at)
+    find_noting(bytes, wanted, |_| 0, &mut 0)
 }
 
-/// Whether `hits` marks any byte. It must mark no `a`. O(length): nothing leaves the loop early.
-pub(super) fn has_any(bytes: &[u8], hits: impl Fn(u64) -> u64) -> bool {
-    let found = bytes.as_chunks::<8>().0.iter().fold(0, |found, word| found | hits(u64::from_le_bytes(*word)));
-    // The last eight bytes, some of them once more; fewer bytes stand in a word of their own.
-    let last = match bytes.last_chunk() {
-        Some(last) => u64::from_le_bytes(*last),
-        None => bytes.iter().fold(LOW * u64::from(b'a'), |word, &byte| word << 8 | u64::from(byte)),
+/// As [`find`], and adds to `noted` what `note` marks up to the place, itself included. It must mark no `a`.
+#[inline]
+pub(super) fn find_noting<const N: usize>(
+    bytes: &[u8],
+    wanted: [u8; N],
+    note: impl Fn(Word) -> Word,
+    noted: &mut Word,
+) -> Option<usize> {
+    let mut look = |word| {
+        let hits = wanted.iter().fold(0, |hits, &byte| hits | equal(word, byte));
+        let notes = note(word);
+        if hits | notes == 0 {
+            return None;
+        }
+        // All up to the lowest hit; all, where there is none.
+        *noted |= notes & (hits ^ hits.wrapping_sub(1));
+        (hits != 0).then_some(hits.trailing_zeros() as usize / 8)
     };
-    found | hits(last) != 0
+    let (words, tail) = bytes.as_chunks::<BYTES>();
+    for (at, word) in words.iter().enumerate() {
+        if let Some(byte) = look(Word::from_le_bytes(*word)) {
+            return Some(at * BYTES + byte);
+        }
+    }
+    if tail.is_empty() {
+        return None;
+    }
+    look(last_word(bytes, tail)).filter(|at| *at < tail.len()).map(|at| bytes.len() - tail.len() + at)
+}
+
+/// The `tail` of `bytes`, less than a word and more than nothing: behind it stand `a`s.
+fn last_word(bytes: &[u8], tail: &[u8]) -> Word {
+    const FILL: Word = LOW * b'a' as Word;
+    match bytes.last_chunk() {
+        Some(last) => Word::from_le_bytes(*last) >> (8 * (BYTES - tail.len())) | FILL << (8 * tail.len()),
+        None => tail.iter().rev().fold(FILL, |word, &byte| word << 8 | Word::from(byte)),
+    }
 }
 
 /// Cuts `text` before byte `at`, where an ASCII character stands that was found, or where the text ends.
@@ -68,17 +91,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tells_whether_one_is_there(text in "[a-z ]{0,40}(\\t|é|\\[)?[a-z\\^_\\]]{0,20}") {
-            let bytes = text.as_bytes();
-            prop_assert_eq!(has_any(bytes, |word| below(word, b' ')), bytes.iter().any(|byte| *byte < b' '));
-            prop_assert_eq!(has_any(bytes, beyond_ascii), !text.is_ascii());
-            let brackets = has_any(bytes, |word| equal(word, b'[') | equal(word, b']'));
-            prop_assert_eq!(brackets, text.contains(['[', ']']));
+        fn notes_what_stands_up_to_the_place(text in "[a-z ]{0,40}(\\t|é|\\[|\\?|\u{0}){0,3}[a-z\\^_\\]]{0,20}", wanted in "[b?\u{0}]") {
+            let (bytes, wanted) = (text.as_bytes(), wanted.as_bytes()[0]);
+            let noted = |note: fn(Word) -> Word| {
+                let mut noted = 0;
+                let at = find_noting(bytes, [wanted], note, &mut noted);
+                (at, noted != 0)
+            };
+            let at = bytes.iter().position(|byte| *byte == wanted);
+            let seen = &bytes[..at.map_or(bytes.len(), |at| at + 1)];
+            prop_assert_eq!(noted(|word| below(word, b' ')), (at, seen.iter().any(|byte| *byte < b' ')));
+            prop_assert_eq!(noted(beyond_ascii), (at, !seen.is_ascii()));
+            let brackets = noted(|word| equal(word, b'[') | equal(word, b']'));
+            prop_assert_eq!(brackets, (at, seen.contains(&b'[') || seen.contains(&b']')));
         }
 
         #[test]
         fn finds_what_a_slow_search_finds(bytes in "[a-cà\u{0}\u{7f}-\u{81}]{0,40}", wanted in any::<[u8; 3]>()) {
-            for wanted in [wanted, *b"abc", [b'c', 0, 0x7f], [0x80, 0xc3, 1]] {
+            for wanted in [wanted.map(|byte| byte & 0x7f), *b"abc", [b'c', 0, 0x7f], [0x7e, 0x20, 1]] {
                 let slow = bytes.bytes().position(|byte| wanted.contains(&byte));
                 prop_assert_eq!(find(bytes.as_bytes(), wanted), slow);
             }

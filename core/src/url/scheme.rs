@@ -4,6 +4,13 @@ use super::Folded;
 
 /// The bytes of the scheme that `url` starts with; `None` when it has none (RFC 3986, 3.1).
 pub(super) fn length(url: &[u8]) -> Option<usize> {
+    // Nearly every URL ends here, without a branch on which of the two it is.
+    if let [b'h', b't', b't', b'p', ..] = url {
+        let end = 4 + usize::from(url.get(4) == Some(&b's'));
+        if url.get(end) == Some(&b':') {
+            return Some(end);
+        }
+    }
     let is_part = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-' | b'.');
     if !url.first()?.is_ascii_alphabetic() {
         return None;

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use super::scan::{cut, find, partition};
+use super::scan::{below, cut, find_noting};
 use super::{Error, Folded, clean, netloc, scheme};
 
 /// The five parts of a URL as Python's `urlsplit` gives them. A part that is absent is empty.
@@ -58,10 +58,6 @@ pub fn urlsplit<'a>(url: &'a str, scheme: &'a str, allow_fragments: bool) -> Res
     if clean::first_taken_out(scheme).is_some() {
         return Err(Error::NeedsCleaning { at: 0 });
     }
-    let stripped = clean::strip_start(url);
-    if let Some(at) = clean::first_taken_out(stripped) {
-        return Err(Error::NeedsCleaning { at: url.len() - stripped.len() + at });
-    }
     split(url, scheme.into(), allow_fragments)
 }
 
@@ -96,36 +92,41 @@ fn strip(scheme: &str) -> &str {
     cut(scheme, scheme.bytes().rposition(|byte| byte > b' ').map_or(0, |last| last + 1)).0
 }
 
-/// Splits what needs no cleaning but in front.
+/// Splits, in one pass over nearly every URL, what needs no cleaning but in front.
 pub(super) fn split<'a>(url: &'a str, default: Folded<'a>, allow_fragments: bool) -> Result<SplitResult<'a>, Error> {
     let stripped = clean::strip_start(url);
     let (scheme, mut rest) = match scheme::length(stripped.as_bytes()) {
         Some(len) => (Folded::all(cut(stripped, len).0), cut(stripped, len + 1).1),
         None => (default, stripped),
     };
+    let control = |word| below(word, b' ');
+    let (mut controls, mut rare) = (0, 0);
     let mut netloc = "";
-    if let [b'/', b'/', ..] = rest.as_bytes() {
+    if rest.as_bytes().first_chunk() == Some(b"//") {
         let after = cut(rest, 2).1;
-        (netloc, rest) = cut(after, find(after.as_bytes(), *b"/?#").unwrap_or(after.len()));
-        netloc::check(netloc).map_err(|error| error.moved(url.len() - after.len()))?;
+        let end = find_noting(after.as_bytes(), *b"/?#", |word| control(word) | netloc::rare(word), &mut rare);
+        (netloc, rest) = cut(after, end.unwrap_or(after.len()));
     }
-    let (path, query, fragment) = tail(rest, allow_fragments);
+    let mut until = |text: &'a str, ends| {
+        let end = find_noting(text.as_bytes(), ends, control, &mut controls);
+        cut(text, end.unwrap_or(text.len()))
+    };
+    let (path, rest) = until(rest, [b'?', if allow_fragments { b'#' } else { b'?' }]);
+    let (query, rest) = match rest.strip_prefix('?') {
+        Some(after) if allow_fragments => until(after, [b'#'; 2]),
+        Some(after) => (after, ""),
+        None => ("", rest),
+    };
+    let fragment = rest.strip_prefix('#').unwrap_or("");
+    // The last part ends nowhere; a control that stops the look there is noted.
+    until(if allow_fragments { fragment } else { query }, [0; 2]);
+    if rare | controls != 0 {
+        if let Some(at) = clean::first_taken_out(stripped) {
+            return Err(Error::NeedsCleaning { at: url.len() - stripped.len() + at });
+        }
+        netloc::check(netloc).map_err(|error| error.moved(netloc.as_ptr() as usize - url.as_ptr() as usize))?;
+    }
     Ok(SplitResult { scheme, netloc, path, query, fragment })
-}
-
-/// Path, query and fragment.
-fn tail(rest: &str, allow_fragments: bool) -> (&str, &str, &str) {
-    if !allow_fragments {
-        let (path, query) = partition(rest, b'?');
-        return (path, query.unwrap_or(""), "");
-    }
-    let Some(at) = find(rest.as_bytes(), *b"?#") else { return (rest, "", "") };
-    let (path, after) = (cut(rest, at).0, cut(rest, at + 1).1);
-    if rest.as_bytes().get(at) == Some(&b'#') {
-        return (path, "", after);
-    }
-    let (query, fragment) = partition(after, b'#');
-    (path, query, fragment.unwrap_or(""))
 }
 
 impl<'a> SplitResult<'a> {

@@ -6,7 +6,7 @@
 //! with a dot or a percent sign, so that none is resolved. Then the Standard's parser would give the same text, whatever
 //! the base. All else is left to the [`machine`](super::machine), and a fuzz target holds both against each other.
 
-use super::super::scan::{equal, find};
+use super::super::scan::{BYTES, Word, equal, find};
 use super::out::{is_in, set};
 use super::parts::{Kind, Parts};
 
@@ -112,16 +112,16 @@ fn has_special(bytes: &[u8]) -> bool {
 
 /// Whether a segment starts with a dot or a percent sign.
 fn has_dots(path: &[u8]) -> bool {
-    let (words, tail) = path.as_chunks::<8>();
+    let (words, tail) = path.as_chunks::<BYTES>();
     // A slash at the end of the word before.
     let mut slash = 0;
     for word in words {
-        let word = u64::from_le_bytes(*word);
+        let word = Word::from_le_bytes(*word);
         let slashes = equal(word, b'/');
         if (slashes << 8 | slash) & (equal(word, b'.') | equal(word, b'%')) != 0 {
             return true;
         }
-        slash = slashes >> 56;
+        slash = slashes >> (8 * (BYTES - 1));
     }
     let mut is_first = slash != 0;
     tail.iter().any(|byte| {
