@@ -26,6 +26,11 @@ fuzz_target!(|input: (&str, u8)| {
     assert_eq!(again, if length <= less.len() { Ok(length) } else { Err(IdnaError::Full) });
     let ascii = core::str::from_utf8(&out[..length]).expect("ASCII");
     assert!(ascii.is_ascii());
+    // The ASCII form of a label may be longer than what there is room for.
+    if ascii.split('.').any(|label| label.len() > 255) {
+        assert_eq!(Uts46.to_ascii(ascii, &mut theirs), Err(IdnaError::Unsupported));
+        return;
+    }
     assert_eq!(Uts46.to_ascii(ascii, &mut theirs), Ok(length));
     assert_eq!(ascii.as_bytes(), &theirs[..length]);
 });
