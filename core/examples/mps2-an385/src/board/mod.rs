@@ -1,0 +1,41 @@
+//! The board: MPS2 with the AN385 image, a Cortex-M3 at 25 MHz.
+//!
+//! | file | its one job |
+//! |---|---|
+//! | `clock` | time, from SysTick |
+//! | `uart` | UART 0, as `embedded_io` between two queues that its interrupts fill and empty |
+//! | `network` | the Ethernet controller's registers, and core's stack over it |
+//! | `world` | the loop: turn, poll, sleep until something is due or an interrupt comes |
+//! | `vectors` | which interrupt goes where |
+//! | `psram` | 16 MiB of slow memory, where a download goes |
+//! | `fault` | panics and faults, told on UART 0 |
+//! | `logger` | defmt, on UART 1 |
+//! | `stack` | how much of the stack was used |
+//! | `boots` | how often the board has started since it has power |
+//! | `exit` | the end, where QEMU runs it |
+//!
+//! All `unsafe` code of the firmware is in these files, at registers and at statics that have one owner.
+
+mod boots;
+mod clock;
+pub mod exit;
+mod fault;
+#[cfg(feature = "defmt")]
+mod logger;
+mod mmio;
+mod network;
+mod psram;
+pub mod stack;
+mod uart;
+mod vectors;
+mod world;
+
+pub use boots::boots;
+pub use clock::SysTick;
+pub use network::{Lan, Net, NetMemory};
+pub use psram::Psram;
+pub use uart::{RING, Uart, UartMemory};
+pub use world::{Board, Deaf, FLAGS, UART};
+
+/// The processor's clock, in Hz: what it has, and the peripherals run with.
+pub const HZ: u32 = 25_000_000;

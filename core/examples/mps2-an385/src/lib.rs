@@ -1,0 +1,19 @@
+//! A small firmware on tidemill: what its applications share.
+//!
+//! | module | what lives there | runs on |
+//! |---|---|---|
+//! | [`lan9118`] | the Ethernet controller behind smoltcp's `Device` | anything that has its registers |
+//! | [`get`] | one GET, as a task | every world |
+//! | `board` | this board: clock, UARTs, network, memory, faults, logs, and the loop that sleeps | the board |
+//!
+//! Each application is a file in `src/bin`. What is not `board` knows no hardware, and is tested on the host:
+//! `cargo test --lib --no-default-features --target x86_64-unknown-linux-gnu`.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+#[cfg(target_os = "none")]
+pub mod board;
+pub mod get;
+pub mod lan9118;
