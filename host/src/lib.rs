@@ -6,6 +6,7 @@
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`process`] | functions run in other processes |
+//! | [`remote`] | tasks on another machine, as a microcontroller behind a serial line, and their futures |
 //! | [`serve`] | a folder, served over HTTP |
 //! | [`socket`] | Python's `socket`: every family, type and call |
 //! | [`threads`] | `concurrent.futures` and `threading`: a pool, futures, thread-locals, timers, a scheduler, queues |
@@ -47,6 +48,7 @@ pub mod cookies;
 pub mod download;
 pub mod net;
 pub mod process;
+pub mod remote;
 pub mod serve;
 pub mod socket;
 pub mod threads;

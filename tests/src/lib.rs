@@ -1,5 +1,6 @@
 //! What crosses tidemill's crates; see `tests/`.
 
+pub mod board;
 pub mod e2e;
 pub mod net_conformance;
 pub mod wire;

@@ -13,7 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?)))
     }
 
@@ -24,7 +24,7 @@ impl Waker {
     }
 
     /// Takes back what [`wake`](Self::wake) did.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let _ = self.0.read();
     }
 }

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`lan9118`] | the Ethernet controller behind smoltcp's `Device` | anything that has its registers |
 //! | [`get`] | one GET, as a task | every world |
+//! | [`remote`] | named requests over a serial line | every world |
+//! | [`jobs`] | the tasks that can be asked for by name | every world |
 //! | `board` | this board: clock, UARTs, network, memory, faults, logs, and the loop that sleeps | the board |
 //!
 //! Each application is a file in `src/bin`. What is not `board` knows no hardware, and is tested on the host:
@@ -16,4 +18,6 @@ extern crate std;
 #[cfg(target_os = "none")]
 pub mod board;
 pub mod get;
+pub mod jobs;
 pub mod lan9118;
+pub mod remote;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `clock` | time, from SysTick |
 //! | `uart` | UART 0, as `embedded_io` between two queues that its interrupts fill and empty |
+//! | `timer` | a periodic interrupt that tells a task when it came |
 //! | `network` | the Ethernet controller's registers, and core's stack over it |
 //! | `world` | the loop: turn, poll, sleep until something is due or an interrupt comes |
 //! | `vectors` | which interrupt goes where |
@@ -26,6 +27,7 @@ mod mmio;
 mod network;
 mod psram;
 pub mod stack;
+mod timer;
 mod uart;
 mod vectors;
 mod world;
@@ -34,6 +36,7 @@ pub use boots::boots;
 pub use clock::SysTick;
 pub use network::{Lan, Net, NetMemory};
 pub use psram::Psram;
+pub use timer::{Beats, Timer, TimerMemory};
 pub use uart::{RING, Uart, UartMemory};
 pub use world::{Board, Deaf, FLAGS, UART};
 

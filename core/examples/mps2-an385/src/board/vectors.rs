@@ -1,7 +1,7 @@
 //! Which interrupt goes where.
 #![allow(unsafe_code)]
 
-use super::{network, uart};
+use super::{network, timer, uart};
 use core::arch::asm;
 
 /// An entry of the table.
@@ -19,6 +19,7 @@ pub static __INTERRUPTS: [Vector; 32] = {
     let mut table = [Vector { handler: nobody }; 32];
     table[uart::RX_IRQ as usize] = Vector { handler: uart_rx };
     table[uart::TX_IRQ as usize] = Vector { handler: uart_tx };
+    table[timer::IRQ as usize] = Vector { handler: beat };
     table[network::IRQ as usize] = Vector { handler: ethernet };
     table
 };
@@ -40,6 +41,10 @@ extern "C" fn uart_rx() {
 
 extern "C" fn uart_tx() {
     uart::sent();
+}
+
+extern "C" fn beat() {
+    timer::beat();
 }
 
 extern "C" fn ethernet() {

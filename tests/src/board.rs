@@ -1,0 +1,184 @@
+//! The firmware of `core/examples/mps2-an385`, run by QEMU.
+//!
+//! [`Board::boot`] starts an image that was built before; where it is says `TIDEMILL_FIRMWARE`. Its UART 0 is a
+//! [`UnixStream`], behind a [`Noisy`] one if bits are to be damaged; what it logs is kept, as it came.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tidemill_core::random::draw;
+
+/// The folder of the images, if there is one and something to run them.
+///
+/// Otherwise says so aloud, so that nobody takes a test that did not run for one that passed.
+pub fn images() -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("TIDEMILL_FIRMWARE").map(PathBuf::from) else {
+        println!("NOT TESTED: TIDEMILL_FIRMWARE does not name the folder of the images");
+        return None;
+    };
+    if let Err(error) = Command::new("qemu-system-arm").arg("--version").stdout(Stdio::null()).status() {
+        println!("NOT TESTED: qemu-system-arm: {error}");
+        return None;
+    }
+    Some(folder)
+}
+
+/// A board that runs. It is switched off with this value.
+#[derive(Debug)]
+pub struct Board {
+    child: Child,
+    folder: TempDir,
+    /// The other end of UART 0, until somebody takes it.
+    pub uart: Option<UnixStream>,
+    image: PathBuf,
+}
+
+impl Board {
+    /// Boots the image of this name. With `network`, as QEMU's `-nic user` takes it: `hostfwd=...`.
+    ///
+    /// # Panics
+    /// There is no such image, or QEMU does not start.
+    pub fn boot(images: &Path, name: &str, network: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("uart")).unwrap();
+        let image = images.join(name);
+        assert!(image.is_file(), "no image {}", image.display());
+        let comma = if network.is_empty() { "" } else { "," };
+        let mut command = Command::new("qemu-system-arm");
+        command.current_dir(folder.path()).args(["-M", "mps2-an385", "-display", "none", "-monitor", "none"]);
+        command.args(["-semihosting-config", "enable=on,target=native"]);
+        command.args(["-chardev", "socket,id=u0,path=uart", "-serial", "chardev:u0", "-serial", "file:log"]);
+        command.args(["-nic", &format!("user,model=lan9118{comma}{network}"), "-kernel"]).arg(&image);
+        let said = |name| fs::File::create(folder.path().join(name)).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(said("stdout")).stderr(said("stderr")).spawn().unwrap();
+        let mut board = Self { child, folder, uart: None, image };
+        board.uart = Some(board.accept(&listener));
+        board
+    }
+
+    /// QEMU connects before the image runs.
+    fn accept(&mut self, listener: &UnixListener) -> UnixStream {
+        listener.set_nonblocking(true).unwrap();
+        let began = Instant::now();
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => return stream,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() && began.elapsed().as_secs() < 30, "QEMU does not start: {}", self.stderr());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What QEMU complained of: the network that lost a frame says so here.
+    pub fn stderr(&self) -> String {
+        self.read("stderr")
+    }
+
+    fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.folder.path().join(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// The log so far, decoded: what a person would read.
+    ///
+    /// # Panics
+    /// The image has no log format in it, or the log does not fit it.
+    pub fn log(&self) -> Vec<String> {
+        let table = defmt_decoder::Table::parse(&fs::read(&self.image).unwrap()).unwrap().expect("formats in the image");
+        let mut decoder = table.new_stream_decoder();
+        decoder.received(&fs::read(self.folder.path().join("log")).unwrap());
+        let mut lines = Vec::new();
+        loop {
+            match decoder.decode() {
+                Ok(frame) => lines.push(frame.display(false).to_string()),
+                Err(defmt_decoder::DecodeError::UnexpectedEof) => return lines,
+                Err(error) => panic!("{error} after {lines:?}"),
+            }
+        }
+    }
+
+    /// Fails if a frame found the controller's FIFO full.
+    ///
+    /// # Panics
+    /// As it says.
+    pub fn assert_no_frame_lost(&self) {
+        let lost = self.stderr().matches("Failed to send packet").count();
+        assert_eq!(lost, 0, "frames found the FIFO full");
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A stream that damages bits, in both directions.
+#[derive(Debug)]
+pub struct Noisy<S> {
+    stream: S,
+    /// One bit in so many.
+    one_in: u64,
+    seed: u64,
+    bits: [u64; 2],
+    flipped: u64,
+}
+
+impl<S> Noisy<S> {
+    /// Damages one bit in `one_in`, which ones is drawn from `seed`.
+    pub fn new(stream: S, one_in: u64, seed: u64) -> Self {
+        Self { stream, one_in, seed, bits: [0; 2], flipped: 0 }
+    }
+
+    fn damage(&mut self, direction: usize, bytes: &mut [u8]) {
+        for byte in bytes {
+            for bit in 0..8 {
+                let number = self.bits[direction];
+                self.bits[direction] += 1;
+                if draw(self.seed, &[direction as u64, number]) % self.one_in == 0 {
+                    *byte ^= 1 << bit;
+                    self.flipped += 1;
+                }
+            }
+        }
+    }
+}
+
+impl<S: Read> Read for Noisy<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buf)?;
+        self.damage(0, &mut buf[..count]);
+        Ok(count)
+    }
+}
+
+impl<S: Write> Write for Noisy<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let before = self.bits[1];
+        let mut bytes = buf.to_vec();
+        self.damage(1, &mut bytes);
+        let written = self.stream.write(&bytes);
+        // What was not written is drawn again.
+        self.bits[1] = before + 8 * *written.as_ref().unwrap_or(&0) as u64;
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl<S: AsFd> AsFd for Noisy<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
