@@ -6,6 +6,9 @@
 //! | [`get`] | one GET, as a task | every world |
 //! | [`remote`] | named requests over a serial line | every world |
 //! | [`jobs`] | the tasks that can be asked for by name | every world |
+//! | [`download`] | files of several connections, into memory, summed up | every world |
+//! | [`session`] | cookies and redirects | every world |
+//! | [`pages`] | a status page and metrics | every world |
 //! | `board` | this board: clock, UARTs, network, memory, faults, logs, and the loop that sleeps | the board |
 //!
 //! Each application is a file in `src/bin`. What is not `board` knows no hardware, and is tested on the host:
@@ -17,7 +20,10 @@ extern crate std;
 
 #[cfg(target_os = "none")]
 pub mod board;
+pub mod download;
 pub mod get;
 pub mod jobs;
 pub mod lan9118;
+pub mod pages;
 pub mod remote;
+pub mod session;

@@ -1,0 +1,80 @@
+//! An HTTP server: how the board is, at `/` for people and at `/metrics` for Prometheus.
+//!
+//! `cargo run --release --bin serve -- -nic user,model=lan9118,hostfwd=tcp:127.0.0.1:8080-:80`
+#![no_std]
+#![no_main]
+
+use mps2_an385::board::exit::exit;
+use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, UartMemory, boots, stack};
+use mps2_an385::pages::{Page, Pages};
+use static_cell::{ConstStaticCell, StaticCell};
+use tidemill_core::executor::{Program, World as _};
+use tidemill_core::http::serve::{Limits, Server, Slots};
+use tidemill_core::pool::Slot;
+use tidemill_core::time::{EPOCH, Instant};
+
+/// Connections, and sockets: those that are parting and those that wait for a peer need one, too.
+const CONNECTIONS: usize = 3;
+const SOCKETS: usize = 6;
+const BACKLOG: usize = 3;
+/// The longest head of a request.
+const HEAD_MAX: usize = 640;
+/// The memory in which an answer is put together.
+const SCRATCH: usize = 1460;
+
+static NET: ConstStaticCell<NetMemory<SOCKETS, 1460, 1460>> = ConstStaticCell::new(NetMemory::EMPTY);
+static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
+static BOARD: StaticCell<Board<SOCKETS>> = StaticCell::new();
+static APP: StaticCell<App> = StaticCell::new();
+
+struct App {
+    server: Server<Pages, Slots<Page, HEAD_MAX, CONNECTIONS>, [u8; SCRATCH], Page, HEAD_MAX>,
+    connections_max: usize,
+}
+
+impl Program<Net<SOCKETS>> for App {
+    fn turn(&mut self, now: Instant, net: &mut Net<SOCKETS>) -> Option<Instant> {
+        FLAGS.wake(&mut Deaf);
+        let connections = self.server.connections();
+        self.connections_max = self.connections_max.max(connections);
+        let pages = self.server.content();
+        let due = pages.turn(now);
+        let counters = net.device_mut().counters();
+        let facts = &mut pages.facts;
+        facts.uptime_us = (now - EPOCH).as_ticks();
+        facts.frames = [counters.received, counters.sent, counters.receive_errors, counters.dropped];
+        facts.connections = [connections, self.connections_max];
+        if core::mem::take(&mut pages.log_due) {
+            // What takes a while to find out is found out with the line in the log.
+            facts.link_up = net.device().link_up() == Ok(true);
+            facts.stack_max = stack::used_max();
+            #[cfg(feature = "defmt")]
+            defmt::info!(
+                "{} requests, link up {}, stack {=usize}",
+                pages.answered(),
+                pages.facts.link_up,
+                pages.facts.stack_max
+            );
+        }
+        let next = self.server.turn(now, net);
+        next.into_iter().chain(due).min()
+    }
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let Some(Ok((board, ..))) = Board::start(NET.take(), UART.take()) else { exit(false) };
+    let board = BOARD.init(board);
+    let slots = [const { Slot::EMPTY }; CONNECTIONS];
+    let server = Server::new(Pages::new(), slots, [0; SCRATCH], Limits::default());
+    let app = APP.init(App { server, connections_max: 0 });
+    app.server.content().facts.boots = boots();
+    app.server.content().facts.link_up = board.net().device().link_up() == Ok(true);
+    let listening = app.server.listen(board.net(), ([0, 0, 0, 0], 80).into(), BACKLOG);
+    #[cfg(feature = "defmt")]
+    defmt::info!("boot {}: listens: {}", boots(), listening.is_ok());
+    if listening.is_err() {
+        exit(false);
+    }
+    board.run(app, |_| None)
+}
