@@ -179,13 +179,14 @@ fn stack<const N: usize>(boot: &Boot<'_>, tuning: &Tuning) -> Tcp<N> {
     let buffers = core::array::from_fn(|_| {
         (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
     });
-    let table = SocketSet::new(Vec::with_capacity(N + tuning.datagram_sockets));
+    let set = || SocketSet::new(Vec::with_capacity(1));
+    let sets = core::array::from_fn(|_| set());
     // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
-    let mut stack = Smoltcp::new(Nic::new(boot.medium), &config, table, buffers).expect("a valid configuration");
+    let mut stack = Smoltcp::new(Nic::new(boot.medium), &config, sets, buffers).expect("a valid configuration");
     let packets = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; tuning.datagram_bytes]);
     for _ in 0..tuning.datagram_sockets {
         // More than it can have, it does without.
-        let _ = stack.add_datagram_socket(packets(), packets());
+        let _ = stack.add_datagram_socket(set(), packets(), packets());
     }
     Tcp(stack)
 }

@@ -88,10 +88,11 @@ impl<const N: usize> Wire<N> {
             };
             let buffers =
                 core::array::from_fn(|_| (SocketBuffer::new(vec![0; BUFFER]), SocketBuffer::new(vec![0; BUFFER])));
-            let mut end = Smoltcp::new(port, &config, SocketSet::new(vec![]), buffers).expect("sound addresses");
+            let sets = core::array::from_fn(|_| SocketSet::new(vec![]));
+            let mut end = Smoltcp::new(port, &config, sets, buffers).expect("sound addresses");
             let packets = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 8], vec![0; BUFFER]);
             for _ in 0..2 {
-                end.add_datagram_socket(packets(), packets()).expect("room for two");
+                end.add_datagram_socket(SocketSet::new(vec![]), packets(), packets()).expect("room for two");
             }
             end
         };

@@ -4,7 +4,7 @@ use super::slot::{Role, Slot, is_outstanding};
 use crate::time::{Duration, Instant};
 use core::net::IpAddr;
 use smoltcp::iface::Interface;
-use smoltcp::socket::tcp::{CongestionControl, Socket, State};
+use smoltcp::socket::tcp::{CongestionControl, State};
 use smoltcp::wire::{IpAddress, IpCidr};
 
 /// How long a reset may take to get out, for a socket that nobody holds.
@@ -121,7 +121,8 @@ impl core::error::Error for ConfigError {}
 
 impl Timeouts {
     /// When the wait that the socket is in ends, if it ends.
-    pub(super) fn deadline(&self, slot: &Slot, socket: &Socket<'_>) -> Option<Instant> {
+    pub(super) fn deadline(&self, slot: &Slot<'_>) -> Option<Instant> {
+        let socket = slot.socket();
         let state = socket.state();
         let span = match slot.role {
             Role::Spare { .. } if state == State::SynReceived => self.half_open,

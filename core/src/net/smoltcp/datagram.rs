@@ -6,7 +6,7 @@ use super::stack::Place;
 use super::{LISTENERS_MAX, Smoltcp};
 use crate::net::{Datagrams, Error, Handle, Interest};
 use core::net::SocketAddr;
-use smoltcp::iface::SocketHandle;
+use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::phy::{Device, Medium};
 use smoltcp::socket::udp::{PacketBuffer, SendError, Socket, UdpMetadata};
 use smoltcp::wire::{ETHERNET_HEADER_LEN, IpAddress, IpEndpoint, IpListenEndpoint};
@@ -19,34 +19,51 @@ const IPV4_AND_UDP: usize = 20 + 8;
 const IPV6_AND_UDP: usize = 40 + 8;
 
 /// A UDP socket and its holder.
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    id: SocketHandle,
+pub(super) struct Slot<'a> {
+    /// Holds it, and no other.
+    pub(super) set: SocketSet<'a>,
     pub(super) generation: u16,
     pub(super) held: bool,
 }
 
+impl<'a> Slot<'a> {
+    pub(super) fn socket(&self) -> &Socket<'a> {
+        // The handle of the first.
+        self.set.get(SocketHandle::default())
+    }
+
+    fn socket_mut(&mut self) -> &mut Socket<'a> {
+        self.set.get_mut(SocketHandle::default())
+    }
+}
+
 impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     /// Gives the stack a UDP socket with these buffers, for a later [`bind`](Datagrams::bind); at most
-    /// [`DATAGRAM_SOCKETS_MAX`]. The send buffer bounds how long a datagram can be.
+    /// [`DATAGRAM_SOCKETS_MAX`]. `set` is empty and has room for one. The send buffer bounds how long a datagram can be.
     ///
     /// # Errors
     /// [`Error::Full`].
     ///
     /// # Panics
-    /// If the table of sockets was lent, and holds no more.
-    pub fn add_datagram_socket(&mut self, receive: PacketBuffer<'a>, send: PacketBuffer<'a>) -> Result<(), Error> {
+    /// If `set` has no room.
+    pub fn add_datagram_socket(
+        &mut self,
+        mut set: SocketSet<'a>,
+        receive: PacketBuffer<'a>,
+        send: PacketBuffer<'a>,
+    ) -> Result<(), Error> {
         let free = self.datagrams.iter_mut().find(|slot| slot.is_none()).ok_or(Error::Full)?;
-        *free = Some(Slot { id: self.sockets.add(Socket::new(receive, send)), generation: 0, held: false });
+        set.add(Socket::new(receive, send));
+        *free = Some(Slot { set, generation: 0, held: false });
         Ok(())
     }
 
     fn datagram(&self, index: usize) -> Option<&Socket<'a>> {
-        Some(self.sockets.get(self.datagrams.get(index)?.as_ref()?.id))
+        Some(self.datagrams.get(index)?.as_ref()?.socket())
     }
 
     fn datagram_mut(&mut self, index: usize) -> Option<&mut Socket<'a>> {
-        Some(self.sockets.get_mut(self.datagrams.get(index)?.as_ref()?.id))
+        Some(self.datagrams.get_mut(index)?.as_mut()?.socket_mut())
     }
 
     fn find_datagram(&self, handle: Handle) -> Result<usize, Error> {
@@ -74,13 +91,12 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         }
         // Its watcher learns that there is nothing to wait for any more.
         self.datagrams_ready.fire(index);
-        self.used = true;
     }
 
     /// Lets go of the sockets that were closed and have nothing left to send.
     pub(super) fn end_datagrams(&mut self) {
-        for slot in self.datagrams.iter().flatten().filter(|slot| !slot.held) {
-            let socket = self.sockets.get_mut::<Socket<'_>>(slot.id);
+        for slot in self.datagrams.iter_mut().flatten().filter(|slot| !slot.held) {
+            let socket = slot.socket_mut();
             if socket.is_open() && socket.send_queue() == 0 {
                 socket.close();
             }
@@ -157,7 +173,7 @@ impl<D: Device, const N: usize> Datagrams for Smoltcp<'_, D, N> {
         }
         match socket.send_slice(buf, UdpMetadata::from(to)) {
             Ok(()) => {
-                self.used = true;
+                self.datagrams_used = true;
                 Ok(())
             }
             Err(SendError::BufferFull) => Err(nb::Error::WouldBlock),

@@ -11,7 +11,8 @@
 //! | `ready` | one-shot tokens for sockets that became ready |
 //! | `datagram` | UDP sockets, which the caller [adds](Smoltcp::add_datagram_socket) |
 //! | `ports` | ephemeral ports that skip tuples in use, TIME-WAIT included |
-//! | `gate` | a full backlog drops connection requests where smoltcp would refuse them; one that comes twice is one |
+//! | `demux` | which socket a frame is for; a full backlog drops connection requests where smoltcp would refuse them |
+//! | `work` | which sockets have something to do: only they cost time |
 //!
 //! A listener holds `backlog` sockets of the table, each listening at the same port; one that a peer takes is replaced
 //! as soon as a socket is free. A socket its holder closed *lingers* in the table until its peer knows; when sockets
@@ -78,7 +79,8 @@
 //! });
 //! let addrs = [(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 24)];
 //! let config = Config { addrs: &addrs, seed: 7, ..Config::default() };
-//! let mut stack = Smoltcp::new(Unplugged, &config, SocketSet::new(&mut table[..]), buffers)?;
+//! let sets = table.each_mut().map(|place| SocketSet::new(core::slice::from_mut(place)));
+//! let mut stack = Smoltcp::new(Unplugged, &config, sets, buffers)?;
 //!
 //! let mut now = EPOCH;
 //! let socket = stack.connect("10.0.0.2:80".parse().unwrap()).unwrap();
@@ -92,22 +94,22 @@
 
 mod config;
 mod datagram;
-mod gate;
+mod demux;
 mod ports;
 mod ready;
 mod slot;
 mod stack;
+mod work;
 
-use self::gate::{Budget, Gate, Peer};
+use self::demux::{Load, Once, Place, Shown, Table, load};
 use self::ports::Ports;
 use self::ready::Readiness;
-use self::slot::{Role, Slot, is_spent, wipe};
+use self::slot::{Role, Slot, is_spent, tcp, wipe};
+use self::work::Work;
 use super::{Error, Interest};
 use crate::time::{Duration, EPOCH, Instant};
-use core::cell::{Cell, RefCell};
-use heapless::vec::VecView;
-use smoltcp::iface::{Config as IfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketSet};
-use smoltcp::phy::{Device, Medium};
+use smoltcp::iface::{Config as IfaceConfig, Interface, PollResult, SocketSet};
+use smoltcp::phy::{Device, Medium, RxToken};
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpListenEndpoint};
 
@@ -147,48 +149,61 @@ pub struct Counters {
 struct Listener {
     endpoint: Option<IpListenEndpoint>,
     backlog: usize,
+    /// How many of its sockets hold a connection that is up.
+    arrived: usize,
     generation: u16,
+}
+
+impl Listener {
+    const NONE: Self = Self { endpoint: None, backlog: 0, arrived: 0, generation: 0 };
+
+    fn has_port(&self, port: u16) -> bool {
+        self.endpoint.is_some_and(|endpoint| endpoint.port == port)
+    }
 }
 
 /// A TCP/IP stack of `N` sockets over the device `D`. See the [module](self).
 ///
-/// `poll`, `next_deadline`, `accept` and the opening calls take O(N); all others O(1) besides the bytes they copy.
+/// `poll` and `next_deadline` take O(sockets that were used, got a frame or are due), and a frame O(N) to find its socket among
+/// numbers that lie side by side; `accept` and the opening calls O(N); all others O(1) besides the bytes they copy.
 /// Nothing here may be touched from an interrupt.
 pub struct Smoltcp<'a, D: Device, const N: usize> {
     device: D,
     iface: Interface,
-    sockets: SocketSet<'a>,
-    slots: [Slot; N],
+    table: Table<'a, N>,
+    work: Work<N>,
     listeners: [Listener; LISTENERS_MAX],
     ready: Readiness<N>,
     listeners_ready: Readiness<LISTENERS_MAX>,
-    datagrams: [Option<datagram::Slot>; DATAGRAM_SOCKETS_MAX],
+    datagrams: [Option<datagram::Slot<'a>>; DATAGRAM_SOCKETS_MAX],
     datagrams_ready: Readiness<DATAGRAM_SOCKETS_MAX>,
     ports: Ports,
     congestion: CongestionControl,
     timeouts: Timeouts,
     now: Instant,
-    /// Sockets were used since the last poll, so smoltcp may rightly have something to send now.
-    used: bool,
+    /// UDP sockets were used since the last poll, so smoltcp may rightly have something to send now.
+    datagrams_used: bool,
     /// The last poll ran into its bounds.
     unfinished: bool,
+    /// And its last turn of sending, too.
+    unsent: bool,
     counters: Counters,
 }
 
 impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
-    /// A stack of `N` sockets. `table` must be empty and have room for `N`: `SocketSet::new(&mut storage[..])` over
-    /// an array of `N`, or over a `Vec` with smoltcp's `alloc`. `buffers` are each socket's receive and send buffer;
-    /// the receive buffer is the TCP window.
+    /// A stack of `N` sockets. Each needs a set of its own, which is empty and has room for it: `SocketSet::new` over one
+    /// element of an array of `SocketStorage`, as the [module](self) shows, or over a `Vec` with smoltcp's `alloc`.
+    /// `buffers` are each socket's receive and send buffer; the receive buffer is the TCP window.
     ///
     /// # Errors
     /// [`ConfigError`].
     ///
     /// # Panics
-    /// If a borrowed `table` holds fewer than `N`.
+    /// If one of the `sets` has no room.
     pub fn new(
         mut device: D,
         config: &Config<'_>,
-        mut table: SocketSet<'a>,
+        sets: [SocketSet<'a>; N],
         buffers: [(SocketBuffer<'a>, SocketBuffer<'a>); N],
     ) -> Result<Self, ConfigError> {
         const {
@@ -207,27 +222,30 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         settings.random_seed = config.seed;
         let mut iface = Interface::new(settings, &mut device, instant(EPOCH));
         config.set_addresses(&mut iface)?;
+        let mut sets = sets.into_iter();
         let slots = buffers.map(|(rx, tx)| {
             let mut socket = Socket::new(rx, tx);
             socket.set_nagle_enabled(false);
-            Slot::new(table.add(socket))
+            // There are as many as buffers.
+            Slot::new(sets.next().unwrap_or_else(|| SocketSet::new(&mut [][..])), socket)
         });
         Ok(Self {
             device,
             iface,
-            sockets: table,
-            slots,
-            listeners: [Listener { endpoint: None, backlog: 0, generation: 0 }; LISTENERS_MAX],
+            table: Table::new(slots),
+            work: Work::new(),
+            listeners: [Listener::NONE; LISTENERS_MAX],
             ready: Readiness::new(),
             listeners_ready: Readiness::new(),
-            datagrams: [None; DATAGRAM_SOCKETS_MAX],
+            datagrams: [const { None }; DATAGRAM_SOCKETS_MAX],
             datagrams_ready: Readiness::new(),
             ports: Ports::new(config.seed),
             congestion: config.congestion,
             timeouts: config.timeouts,
             now: EPOCH,
-            used: false,
+            datagrams_used: false,
             unfinished: false,
+            unsent: false,
             counters: Counters::default(),
         })
     }
@@ -236,45 +254,74 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     /// the last one counts as the last one.
     pub fn poll(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        self.used = false;
+        self.datagrams_used = false;
         self.unfinished = true;
         self.iface.poll_maintenance(instant(self.now));
-        for _ in 0..TURNS_MAX {
+        self.work.add_due(self.now);
+        for turn in 0..TURNS_MAX {
             let mut busy = self.take_in();
             busy |= self.observe();
-            busy |= self.send_out();
-            if !busy {
+            // What could be sent has been sent in the turn before, unless that ran into its bound.
+            let sent = if turn == 0 || busy || self.unsent { self.send_out() } else { false };
+            if !busy && !sent {
                 self.unfinished = false;
                 break;
             }
         }
         self.end_datagrams();
         self.wake_watchers();
+        if !self.unfinished {
+            for n in 0..self.work.len() {
+                let index = self.work.nth(n);
+                // Right after a poll "now" means that smoltcp cannot do what it wants; asking again at once would spin.
+                let due = self.deadline(index).map(|at| if at <= self.now { self.defer() } else { at });
+                self.work.set_due(index, due);
+            }
+            self.work.clear();
+        }
     }
 
     /// When `poll` must be called even if no frame comes and nobody uses a socket; never before `now`. `None`: only
-    /// those can bring more. O(N).
+    /// those can bring more.
     pub fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         let now = self.now.max(now);
         if self.unfinished {
             return Some(now);
         }
-        let stack = self.iface.poll_at(instant(now), &self.sockets).map(|at| {
-            let at = Instant::from_ticks(u64::try_from(at.total_micros()).unwrap_or(0)).max(now);
-            // Right after a poll "now" means that smoltcp cannot do what it wants; asking again at once would spin.
-            if at == now && now == self.now && !self.used {
-                self.counters.deferred += 1;
-                now + RETRY
-            } else {
-                at
-            }
-        });
-        let own = (0..N)
-            .filter(|&index| self.slots[index].role != Role::Free)
-            .filter_map(|index| self.timeouts.deadline(&self.slots[index], self.socket(index)))
-            .min()
-            .map(|at| at.max(now));
+        // These were used since.
+        for n in 0..self.work.len() {
+            let index = self.work.nth(n);
+            let due = self.deadline(index);
+            self.work.set_due(index, due);
+        }
+        let datagrams = self.datagrams_deadline(now);
+        self.work.earliest().into_iter().chain(datagrams).min().map(|at| at.max(now))
+    }
+
+    /// When a socket wants to be looked at: smoltcp's wish, or the end of what is waited for.
+    fn deadline(&mut self, index: usize) -> Option<Instant> {
+        let slot = &self.table.slots[index];
+        let own = self.timeouts.deadline(slot);
+        let stack = self.iface.poll_at(instant(self.now), &slot.set).map(ticks);
         stack.into_iter().chain(own).min()
+    }
+
+    /// When the UDP sockets want to be looked at.
+    fn datagrams_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let mut earliest = None;
+        for slot in self.datagrams.iter().flatten() {
+            if let Some(at) = self.iface.poll_at(instant(now), &slot.set).map(ticks) {
+                earliest = Some(earliest.map_or(at, |earliest: Instant| earliest.min(at)));
+            }
+        }
+        let stuck = now == self.now && !self.datagrams_used;
+        earliest.map(|at| if stuck && at <= now { self.defer() } else { at })
+    }
+
+    /// When to come back for what smoltcp cannot do now.
+    fn defer(&mut self) -> Instant {
+        self.counters.deferred += 1;
+        self.now + RETRY
     }
 
     /// Whether [`Stack::next_ready`](super::Stack::next_ready) has a token: the driver's program has something to do.
@@ -303,87 +350,89 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     }
 
     fn socket(&self, index: usize) -> &Socket<'a> {
-        self.sockets.get(self.slots[index].id)
+        self.table.slots[index].socket()
     }
 
     fn socket_mut(&mut self, index: usize) -> &mut Socket<'a> {
-        self.sockets.get_mut(self.slots[index].id)
+        self.table.slots[index].socket_mut()
     }
 
     /// Takes in a batch of frames; whether there was one.
     fn take_in(&mut self) -> bool {
-        let budgets: [Budget; LISTENERS_MAX] =
-            core::array::from_fn(|listener| match self.listeners[listener].endpoint {
-                Some(endpoint) => Budget { port: endpoint.port, left: Cell::new(self.count_listening(listener)) },
-                // No request is addressed to port 0, so this concerns nobody.
-                None => Budget { port: 0, left: Cell::new(0) },
-            });
-        let budgets = if budgets.iter().any(|budget| budget.port != 0) { &budgets[..] } else { &[] };
-        let mut peers = heapless::Vec::<Peer, N>::new();
-        if !budgets.is_empty() {
-            let talking = (0..N).map(|index| self.socket(index)).filter(|socket| socket.state() != State::Closed);
-            let talking = talking.filter_map(|socket| Some((socket.remote_endpoint()?, socket.local_endpoint()?.port)));
-            // There are not more than sockets.
-            talking.for_each(|peer| _ = peers.push(peer));
-        }
-        let peers: &RefCell<VecView<Peer>> = &RefCell::new(peers);
-        let connecting = self.slots.iter().any(Slot::is_connecting);
+        let now = instant(self.now);
+        let caps = self.device.capabilities();
         for taken in 0..INGRESS_MAX {
-            let mut gate = Gate { device: &mut self.device, budgets, peers };
-            let result = self.iface.poll_ingress_single(instant(self.now), &mut gate, &mut self.sockets);
-            match result {
-                PollIngressSingleResult::None => return taken > 0,
-                PollIngressSingleResult::SocketStateChanged if connecting => self.observe_connecting(),
-                PollIngressSingleResult::SocketStateChanged | PollIngressSingleResult::PacketProcessed => {}
-            }
-        }
-        true
-    }
-
-    /// Lets every socket send what it may; whether one did.
-    fn send_out(&mut self) -> bool {
-        for sent in 0..EGRESS_MAX {
-            if self.iface.poll_egress(instant(self.now), &mut self.device, &mut self.sockets) == PollResult::None {
-                return sent > 0;
-            }
-        }
-        true
-    }
-
-    /// Notes the outcome of each `connect` under way. After every frame, because a batch may bring the handshake's end
-    /// *and* a reset, and afterwards that looks like a refusal.
-    fn observe_connecting(&mut self) {
-        for index in 0..N {
-            let slot = &mut self.slots[index];
-            if slot.is_connecting() {
-                match self.sockets.get::<Socket<'_>>(slot.id).state() {
-                    State::SynSent | State::SynReceived => {}
-                    // Only a reset ends a handshake here: our own timeout sets `failed` itself.
-                    State::Closed => slot.failed = Some(Error::Refused),
-                    _ => slot.role = Role::Up,
+            let Some((rx, tx)) = self.device.receive(now) else { return taken > 0 };
+            let meta = rx.meta();
+            let place = rx.consume(|bytes| {
+                let carried = load(caps.medium, bytes);
+                let place = self.table.place(&self.listeners, carried);
+                let mut none = SocketSet::new(&mut [][..]);
+                let set = match place {
+                    Place::Socket(index) => &mut self.table.slots[index].set,
+                    Place::Port(port) => {
+                        let mut held = self.datagrams.iter_mut().flatten();
+                        held.find(|slot| slot.socket().endpoint().port == port).map_or(&mut none, |slot| &mut slot.set)
+                    }
+                    Place::Interface => &mut none,
+                    Place::Dropped => return place,
+                };
+                let mut once = Once { frame: Some((Shown { bytes, meta }, tx)), caps: &caps };
+                self.iface.poll_ingress_single(now, &mut once, set);
+                if matches!(carried, Load::Other) && caps.medium == Medium::Ethernet {
+                    // It may have told where a neighbour is, for whom sockets are waiting.
+                    self.work.add_all();
                 }
+                place
+            });
+            if let Place::Socket(index) = place {
+                self.work.add(index);
+                self.table.note(index);
+                self.table.slots[index].observe_connecting();
             }
         }
+        true
     }
 
-    /// Sees what became of every socket, ends the waits that are over, and refills the listeners; whether a socket
-    /// has anything to send because of it.
+    /// Lets every socket that has work send what it may, a frame each in turn; whether one did.
+    fn send_out(&mut self) -> bool {
+        self.unsent = false;
+        for round in 0..EGRESS_MAX {
+            let mut sent = false;
+            for n in 0..self.work.len() {
+                let set = &mut self.table.slots[self.work.nth(n)].set;
+                sent |= self.iface.poll_egress(instant(self.now), &mut self.device, set) != PollResult::None;
+            }
+            for slot in self.datagrams.iter_mut().flatten().filter(|slot| slot.socket().send_queue() > 0) {
+                sent |= self.iface.poll_egress(instant(self.now), &mut self.device, &mut slot.set) != PollResult::None;
+            }
+            if !sent {
+                return round > 0;
+            }
+        }
+        self.unsent = true;
+        true
+    }
+
+    /// Sees what became of the sockets that have work, ends the waits that are over, and refills the listeners; whether
+    /// a socket has anything to send because of it.
     fn observe(&mut self) -> bool {
-        self.observe_connecting();
         let now = self.now;
-        let mut acted = false;
-        for index in 0..N {
-            let slot = &mut self.slots[index];
+        let (mut acted, mut listeners) = (false, false);
+        for n in 0..self.work.len() {
+            let index = self.work.nth(n);
+            let slot = &mut self.table.slots[index];
+            listeners |= !slot.is_held();
             if slot.role == Role::Free {
                 continue;
             }
-            let socket = self.sockets.get_mut::<Socket<'_>>(slot.id);
-            if slot.observe(socket, now) {
+            slot.observe_connecting();
+            if slot.observe(now) {
                 // Whoever waits to write learns of the end too, once; a task that goes on writing is not woken again.
                 self.ready.fire(index);
             }
-            let slot = &mut self.slots[index];
-            let over = self.timeouts.deadline(slot, socket).is_some_and(|deadline| deadline <= now);
+            let over = self.timeouts.deadline(slot).is_some_and(|deadline| deadline <= now);
+            let socket = tcp(&mut slot.set);
             match slot.role {
                 Role::Free => {}
                 Role::Spare { .. } => {
@@ -420,16 +469,20 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 }
             }
         }
-        for listener in 0..LISTENERS_MAX {
-            self.refill(listener);
+        if listeners {
+            for listener in 0..LISTENERS_MAX {
+                self.refill(listener);
+                let arrived = (0..N).filter(|&index| self.has_arrived(index, listener)).count();
+                self.listeners[listener].arrived = arrived;
+            }
         }
         acted
     }
 
-    /// Queues the tokens of all sockets that are ready for what their watchers wait for.
+    /// Queues the tokens of the sockets that have become ready for what their watchers wait for.
     fn wake_watchers(&mut self) {
-        for index in 0..N {
-            self.wake_if_ready(index);
+        for n in 0..self.work.len() {
+            self.wake_if_ready(self.work.nth(n));
         }
         for index in 0..LISTENERS_MAX {
             self.wake_listener_if_ready(index);
@@ -441,11 +494,11 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
 
     fn wake_if_ready(&mut self, index: usize) {
         if let Some(interest) = self.ready.armed(index) {
-            let (slot, socket) = (&self.slots[index], self.socket(index));
+            let slot = &self.table.slots[index];
             let ready = match interest {
-                Interest::Read => slot.can_read(socket),
-                Interest::Write => slot.can_write(socket),
-                Interest::Both => slot.can_read(socket) || slot.can_write(socket),
+                Interest::Read => slot.can_read(),
+                Interest::Write => slot.can_write(),
+                Interest::Both => slot.can_read() || slot.can_write(),
             };
             if ready || !slot.is_held() {
                 self.ready.fire(index);
@@ -454,7 +507,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     }
 
     fn is_free(&self, index: usize) -> bool {
-        self.slots[index].role == Role::Free && self.ready.is_idle(index)
+        self.table.slots[index].role == Role::Free && self.ready.is_idle(index)
     }
 
     /// A free socket, or the lingering one that misses least by being cut short: in TIME-WAIT or with all data
@@ -463,23 +516,24 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         if let Some(index) = (0..N).find(|&index| self.is_free(index)) {
             return Some(index);
         }
-        let rank = |index: &usize| (!is_spent(self.socket(*index).state()), self.slots[*index].since);
+        let rank = |index: &usize| (!is_spent(self.socket(*index).state()), self.table.slots[*index].since);
         let index = (0..N)
-            .filter(|&index| self.slots[index].role == Role::Lingering && self.ready.is_idle(index))
+            .filter(|&index| self.table.slots[index].role == Role::Lingering && self.ready.is_idle(index))
             .filter(|index| !gently || !rank(index).0)
             .min_by_key(rank)?;
         wipe(self.socket_mut(index));
-        self.slots[index].role = Role::Free;
+        self.table.slots[index].role = Role::Free;
         self.counters.reclaimed += 1;
         Some(index)
     }
 
-    fn count_listening(&self, listener: usize) -> usize {
-        (0..N).filter(|&index| self.is_spare_of(index, listener) && self.socket(index).is_listening()).count()
+    fn is_spare_of(&self, index: usize, listener: usize) -> bool {
+        self.table.slots[index].role == Role::Spare { listener }
     }
 
-    fn is_spare_of(&self, index: usize, listener: usize) -> bool {
-        self.slots[index].role == Role::Spare { listener }
+    /// Whether it holds a connection of the listener that is up.
+    fn has_arrived(&self, index: usize, listener: usize) -> bool {
+        self.is_spare_of(index, listener) && self.socket(index).may_send()
     }
 
     /// Gives the listener sockets up to its backlog. Cuts a lingering socket short only if none is left listening.
@@ -490,7 +544,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
             let free = (0..N).find(|&index| self.is_free(index));
             let index = match free {
                 Some(index) => index,
-                None if self.count_listening(listener) == 0 => match self.allocate(true) {
+                None if self.table.listening(listener).is_none() => match self.allocate(true) {
                     Some(index) => index,
                     None => return,
                 },
@@ -507,17 +561,23 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         role: Role,
         how: impl FnOnce(&mut Socket<'a>, &mut smoltcp::iface::Context) -> bool,
     ) -> bool {
-        let slot = &mut self.slots[index];
-        let socket = self.sockets.get_mut::<Socket<'_>>(slot.id);
+        let slot = &mut self.table.slots[index];
+        let socket = slot.socket_mut();
         // smoltcp keeps the congestion window of the connection before; setting the algorithm starts it afresh.
         socket.set_congestion_control(self.congestion);
         if !how(socket, self.iface.context()) {
             return false;
         }
-        slot.occupy(role, socket, self.now);
-        self.used = true;
+        slot.occupy(role, self.now);
+        self.table.note(index);
+        self.work.add(index);
         true
     }
+}
+
+/// smoltcp's time in ours.
+fn ticks(at: smoltcp::time::Instant) -> Instant {
+    Instant::from_ticks(u64::try_from(at.total_micros()).unwrap_or(0))
 }
 
 /// Our time in smoltcp's. Both count microseconds; smoltcp's is signed.

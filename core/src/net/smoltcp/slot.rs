@@ -1,8 +1,9 @@
 //! One socket of the table: who holds it, and how it got where it is.
 
+use super::demux::Peer;
 use crate::net::Error;
 use crate::time::Instant;
-use smoltcp::iface::SocketHandle;
+use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, State};
 
 /// Who holds a slot's socket.
@@ -22,8 +23,9 @@ pub(super) enum Role {
 }
 
 /// A slot of the table.
-pub(super) struct Slot {
-    pub(super) id: SocketHandle,
+pub(super) struct Slot<'a> {
+    /// Holds its socket, and no other.
+    pub(super) set: SocketSet<'a>,
     pub(super) role: Role,
     /// Goes up when its holder gives the socket up, so that the handle is stale from then on.
     pub(super) generation: u16,
@@ -38,10 +40,18 @@ pub(super) struct Slot {
     pub(super) failed: Option<Error>,
 }
 
-impl Slot {
-    pub(super) fn new(id: SocketHandle) -> Self {
+/// The TCP socket of a set that holds one.
+pub(super) fn tcp<'s, 'a>(set: &'s mut SocketSet<'a>) -> &'s mut Socket<'a> {
+    // The handle of the first.
+    set.get_mut(SocketHandle::default())
+}
+
+impl<'a> Slot<'a> {
+    /// A free slot with this socket; `set` is empty and has room for it.
+    pub(super) fn new(mut set: SocketSet<'a>, socket: Socket<'a>) -> Self {
+        set.add(socket);
         Self {
-            id,
+            set,
             role: Role::Free,
             generation: 0,
             seen: (State::Closed, 0),
@@ -52,10 +62,24 @@ impl Slot {
         }
     }
 
+    pub(super) fn socket(&self) -> &Socket<'a> {
+        self.set.get(SocketHandle::default())
+    }
+
+    pub(super) fn socket_mut(&mut self) -> &mut Socket<'a> {
+        tcp(&mut self.set)
+    }
+
+    /// Who its socket talks to, if anybody.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        let socket = self.socket();
+        Some(Peer { remote: socket.remote_endpoint()?, port: socket.local_endpoint()?.port })
+    }
+
     /// Begins a new life in `role`.
-    pub(super) fn occupy(&mut self, role: Role, socket: &Socket<'_>, now: Instant) {
+    pub(super) fn occupy(&mut self, role: Role, now: Instant) {
         self.role = role;
-        self.seen = (socket.state(), socket.send_queue());
+        self.seen = self.look();
         self.since = now;
         self.eof = false;
         self.shut = false;
@@ -69,9 +93,27 @@ impl Slot {
         self.since = now;
     }
 
+    fn look(&self) -> (State, usize) {
+        let socket = self.socket();
+        (socket.state(), socket.send_queue())
+    }
+
+    /// Notes the outcome of a `connect` under way. After every frame, because a batch may bring the handshake's end *and* a
+    /// reset, and afterwards that looks like a refusal.
+    pub(super) fn observe_connecting(&mut self) {
+        if self.is_connecting() {
+            match self.socket().state() {
+                State::SynSent | State::SynReceived => {}
+                // Only a reset ends a handshake here: our own timeout sets `failed` itself.
+                State::Closed => self.failed = Some(Error::Refused),
+                _ => self.role = Role::Up,
+            }
+        }
+    }
+
     /// Notes what the socket looks like now; whether the peer has just ended its half.
-    pub(super) fn observe(&mut self, socket: &Socket<'_>, now: Instant) -> bool {
-        let seen = (socket.state(), socket.send_queue());
+    pub(super) fn observe(&mut self, now: Instant) -> bool {
+        let seen = self.look();
         if seen != self.seen {
             self.seen = seen;
             self.since = now;
@@ -92,12 +134,13 @@ impl Slot {
     }
 
     /// Whether `recv` would not block.
-    pub(super) fn can_read(&self, socket: &Socket<'_>) -> bool {
-        self.failed.is_some() || self.role == Role::Up && (self.eof || socket.can_recv())
+    pub(super) fn can_read(&self) -> bool {
+        self.failed.is_some() || self.role == Role::Up && (self.eof || self.socket().can_recv())
     }
 
     /// Whether `send` or `connected` would not block.
-    pub(super) fn can_write(&self, socket: &Socket<'_>) -> bool {
+    pub(super) fn can_write(&self) -> bool {
+        let socket = self.socket();
         self.failed.is_some() || self.role == Role::Up && (self.shut || socket.can_send() || !socket.may_send())
     }
 }

@@ -1,5 +1,6 @@
 //! [`Stack`] for [`Smoltcp`]: each call finds its slot by handle and gives the outcome the trait's table asks for.
 
+use super::demux::Peer;
 use super::slot::{Role, wipe};
 use super::{LISTENERS_MAX, Listener, Smoltcp};
 use crate::net::{Error, Handle, Interest, Stack, Token};
@@ -19,7 +20,7 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
     /// Handles count sockets from 0, listeners from `N`, and UDP sockets after them.
     pub(super) fn find(&self, handle: Handle) -> Result<Place, Error> {
         let index = handle.index();
-        if let Some(slot) = self.slots.get(index) {
+        if let Some(slot) = self.table.slots.get(index) {
             let known = slot.is_held() && slot.generation == handle.generation();
             return if known { Ok(Place::Socket(index)) } else { Err(Error::Stale) };
         }
@@ -46,26 +47,19 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
     }
 
     fn handle(&self, index: usize) -> Handle {
-        Handle::new(index as u16, self.slots[index].generation)
-    }
-
-    /// Whether some socket, lingering ones included, has this local port and peer.
-    fn is_tuple_taken(&self, port: u16, remote: IpEndpoint) -> bool {
-        (0..N).any(|index| {
-            let socket = self.socket(index);
-            socket.remote_endpoint() == Some(remote) && socket.local_endpoint().is_some_and(|local| local.port == port)
-        })
+        Handle::new(index as u16, self.table.slots[index].generation)
     }
 
     fn is_listened(&self, port: u16) -> bool {
-        self.listeners.iter().any(|listener| listener.endpoint.is_some_and(|endpoint| endpoint.port == port))
+        self.listeners.iter().any(|listener| listener.has_port(port))
     }
 
     /// A port that neither a listener nor, towards `remote`, a tuple has. More than N + LISTENERS_MAX cannot be taken.
     fn ephemeral_port(&mut self, remote: Option<IpEndpoint>) -> Option<u16> {
         let mut ports = self.ports;
         let port = ports.next(N + LISTENERS_MAX + 1, |port| {
-            self.is_listened(port) || remote.is_some_and(|remote| self.is_tuple_taken(port, remote))
+            let is_taken = |remote| self.table.with(Peer { remote, port }).next().is_some();
+            self.is_listened(port) || remote.is_some_and(is_taken)
         });
         self.ports = ports;
         port
@@ -83,20 +77,20 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
 
     /// Takes the socket from its holder. A reset, if one is due, goes out with the next poll.
     fn release(&mut self, index: usize) {
-        self.slots[index].release(self.now);
+        self.table.slots[index].release(self.now);
         // Its watcher learns that there is nothing to wait for any more.
         self.ready.fire(index);
         let socket = self.socket_mut(index);
         if socket.state() == State::Closed && socket.remote_endpoint().is_none() {
             wipe(socket);
-            self.slots[index].role = Role::Free;
+            self.table.slots[index].role = Role::Free;
         }
-        self.used = true;
+        self.work.add(index);
     }
 
     pub(super) fn wake_listener_if_ready(&mut self, index: usize) {
         if self.listeners_ready.armed(index).is_some()
-            && (self.listeners[index].endpoint.is_none() || self.oldest_arrival(index).is_some())
+            && (self.listeners[index].endpoint.is_none() || self.listeners[index].arrived > 0)
         {
             self.listeners_ready.fire(index);
         }
@@ -110,16 +104,16 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
             }
         }
         let listener = &mut self.listeners[index];
-        *listener = Listener { endpoint: None, backlog: 0, generation: listener.generation.wrapping_add(1) };
+        *listener = Listener { generation: listener.generation.wrapping_add(1), ..Listener::NONE };
         self.listeners_ready.fire(index);
     }
 
     /// The longest waiting connection of the listener that is up.
     fn oldest_arrival(&self, listener: usize) -> Option<usize> {
-        (0..N)
-            .filter(|&index| self.is_spare_of(index, listener))
-            .filter(|&index| self.socket(index).may_send())
-            .min_by_key(|&index| self.slots[index].since)
+        if self.listeners[listener].arrived == 0 {
+            return None;
+        }
+        (0..N).filter(|&index| self.has_arrived(index, listener)).min_by_key(|&index| self.table.slots[index].since)
     }
 }
 
@@ -157,7 +151,9 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         let index = self.oldest_arrival(listener).ok_or(nb::Error::WouldBlock)?;
         // A socket that may send has a peer.
         let remote = self.socket(index).remote_endpoint().ok_or(nb::Error::WouldBlock)?;
-        self.slots[index].role = Role::Up;
+        self.table.slots[index].role = Role::Up;
+        self.listeners[listener].arrived -= 1;
+        self.work.add(index);
         self.counters.accepted += 1;
         self.refill(listener);
         Ok((self.handle(index), remote.into()))
@@ -178,7 +174,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
     }
 
     fn connected(&mut self, socket: Handle) -> nb::Result<(), Error> {
-        let slot = &self.slots[self.find_socket(socket)?];
+        let slot = &self.table.slots[self.find_socket(socket)?];
         match (slot.role, slot.failed) {
             (Role::Up, _) => Ok(()),
             (_, Some(failure)) => Err(failure.into()),
@@ -191,14 +187,14 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         if buf.is_empty() {
             return Ok(0);
         }
-        let slot = &self.slots[index];
+        let slot = &self.table.slots[index];
         let (eof, up) = (slot.eof, slot.role == Role::Up);
         let failed = slot.failed;
         let socket = self.socket_mut(index);
         if up && socket.can_recv() {
             // `can_recv` means that the buffer holds something, so this neither fails nor reads nothing.
             let read = socket.recv_slice(buf).unwrap_or(0);
-            self.used = true;
+            self.work.add(index);
             return Ok(read);
         }
         match failed {
@@ -214,7 +210,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         if buf.is_empty() {
             return Ok(0);
         }
-        let slot = &self.slots[index];
+        let slot = &self.table.slots[index];
         match slot.failed {
             _ if slot.shut => return Err(Error::Closed.into()),
             Some(failure) => return Err(failure.into()),
@@ -224,7 +220,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         match self.socket_mut(index).send_slice(buf) {
             Ok(0) => Err(nb::Error::WouldBlock),
             Ok(sent) => {
-                self.used = true;
+                self.work.add(index);
                 Ok(sent)
             }
             Err(_) => Err(Error::Closed.into()),
@@ -233,13 +229,13 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
 
     fn shutdown(&mut self, socket: Handle) -> Result<(), Error> {
         let index = self.find_socket(socket)?;
-        let slot = &mut self.slots[index];
+        let slot = &mut self.table.slots[index];
         if slot.role != Role::Up {
             return Err(slot.failed.unwrap_or(Error::NotConnected));
         }
         slot.shut = true;
         self.socket_mut(index).close();
-        self.used = true;
+        self.work.add(index);
         Ok(())
     }
 
@@ -310,6 +306,10 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         }
         let (index, token) = self.ready.next()?;
         self.wake_if_ready(index);
+        if self.is_free(index) {
+            // Only now: a listener may be waiting for it.
+            self.work.add(index);
+        }
         Some(token)
     }
 }
