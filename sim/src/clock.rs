@@ -25,14 +25,23 @@ impl Clock {
 
     /// What it shows at this time of the world.
     pub(crate) fn reads(&self, world: Instant) -> Instant {
-        let passed = u128::from(world.as_ticks() - self.world) * u128::from(self.rate) / u128::from(MILLION);
+        let passed = world.as_ticks() - self.world;
+        if self.rate == MILLION {
+            // Nearly all clocks, at every turn: without a division.
+            return Instant::from_ticks(self.own.saturating_add(passed));
+        }
+        let passed = u128::from(passed) * u128::from(self.rate) / u128::from(MILLION);
         Instant::from_ticks(self.own.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
     /// The world's time at which it first shows `own` or more; what it has shown already was at its last change.
     pub(crate) fn when(&self, own: Instant) -> Instant {
+        let left = own.as_ticks().saturating_sub(self.own);
+        if self.rate == MILLION {
+            return Instant::from_ticks(self.world.saturating_add(left));
+        }
         // Rounded up: a microsecond early, a host would be turned again and again before its time.
-        let left = u128::from(own.as_ticks().saturating_sub(self.own)) * u128::from(MILLION);
+        let left = u128::from(left) * u128::from(MILLION);
         let left = u64::try_from(left.div_ceil(u128::from(self.rate))).unwrap_or(u64::MAX);
         Instant::from_ticks(self.world.saturating_add(left))
     }

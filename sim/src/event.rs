@@ -3,13 +3,13 @@
 //! Nothing here ticks. The world takes the earliest event, sets its clock to it, and is done when none is left; an
 //! hour in which nothing happens costs nothing.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use tidemill_core::time::Instant;
 
 /// What may happen. Small plain data: the frame itself lies in the world's [`crate::frame::Slab`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
     /// The frame with this id reaches the far end of this link.
     Arrival { link: u32, frame: u32 },
@@ -25,21 +25,49 @@ pub(crate) enum What {
     Free { host: u32 },
 }
 
+/// An event and its place in the order: the time above, the order of entry below, so that one comparison does.
+struct Entry {
+    place: u128,
+    what: What,
+}
+
+impl Ord for Entry {
+    /// The earlier is the greater: a heap gives the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.place.cmp(&self.place)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Entry {}
+
 /// Events ordered by (time, order of entry). O(log n) in and out.
 #[derive(Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<(u64, u64, What)>>,
+    heap: BinaryHeap<Entry>,
     entered: u64,
 }
 
 impl Queue {
     pub(crate) fn enter(&mut self, at: Instant, what: What) {
-        self.heap.push(Reverse((at.as_ticks(), self.entered, what)));
+        let place = u128::from(at.as_ticks()) << 64 | u128::from(self.entered);
+        self.heap.push(Entry { place, what });
         self.entered += 1;
     }
 
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, ..))| Instant::from_ticks(*at))
+        self.heap.peek().map(|entry| Instant::from_ticks((entry.place >> 64) as u64))
     }
 
     /// Takes the earliest event if it happens at `at` or before.
@@ -47,7 +75,7 @@ impl Queue {
         if self.next_at()? > at {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, _, what))| what)
+        self.heap.pop().map(|entry| entry.what)
     }
 }
 

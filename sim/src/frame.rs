@@ -23,7 +23,10 @@ const INBOX_MAX: usize = 4096;
 /// A host's network card: frames that have arrived, and frames to be sent at the end of the turn.
 ///
 /// It is a [`smoltcp::phy::Device`], and can be read and written directly by a [`crate::world::Node`] without a stack.
-pub struct Nic {
+// Behind a pointer: it changes places with the stack's at every turn.
+pub struct Nic(Box<Card>);
+
+struct Card {
     medium: Medium,
     frame_max: usize,
     inbox: VecDeque<Vec<u8>>,
@@ -32,13 +35,13 @@ pub struct Nic {
     /// Buffers that were read: apart from `free`, which the reply to the frame may be borrowing.
     read: Vec<Vec<u8>>,
     /// Which ready task goes next: it travels with the card into the stack, where the executor asks.
-    pub(crate) order: Order,
+    order: Order,
 }
 
 impl Nic {
     pub(crate) fn new(medium: Medium) -> Self {
         let header = if medium == Medium::Ethernet { ETHERNET_HEADER_LEN } else { 0 };
-        Self {
+        Self(Box::new(Card {
             medium,
             frame_max: header + MTU,
             inbox: VecDeque::new(),
@@ -46,58 +49,62 @@ impl Nic {
             free: Vec::new(),
             read: Vec::new(),
             order: Order::default(),
-        }
+        }))
+    }
+
+    pub(crate) fn order(&mut self) -> &mut Order {
+        &mut self.0.order
     }
 
     /// What a frame is: an IP packet, or an Ethernet frame.
     pub fn medium(&self) -> Medium {
-        self.medium
+        self.0.medium
     }
 
     /// Takes the next frame that has arrived; `read` sees its bytes.
     pub fn receive_with<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let frame = self.inbox.pop_front()?;
-        Some(Rx { frame, read: &mut self.read }.consume(read))
+        let frame = self.0.inbox.pop_front()?;
+        Some(Rx { frame, read: &mut self.0.read }.consume(read))
     }
 
     /// Sends a frame of `len` bytes, all 0 until `write` fills them in. `None` when this turn's frames are all taken
     /// or `len` exceeds the largest frame.
     pub fn send_with<R>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        if self.outbox.len() >= OUTBOX_MAX || len > self.frame_max {
+        if self.0.outbox.len() >= OUTBOX_MAX || len > self.0.frame_max {
             return None;
         }
-        Some(Tx { outbox: &mut self.outbox, free: &mut self.free }.consume(len, write))
+        Some(Tx { outbox: &mut self.0.outbox, free: &mut self.0.free }.consume(len, write))
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.inbox.len() < INBOX_MAX
+        self.0.inbox.len() < INBOX_MAX
     }
 
     /// Takes a frame in, for which there is room.
     pub(crate) fn deliver(&mut self, frame: Vec<u8>) {
         debug_assert!(self.has_room());
-        self.inbox.push_back(frame);
+        self.0.inbox.push_back(frame);
     }
 
     /// It takes no more to be sent.
     pub(crate) fn is_full(&self) -> bool {
-        self.outbox.len() >= OUTBOX_MAX
+        self.0.outbox.len() >= OUTBOX_MAX
     }
 
     pub(crate) fn take_sent(&mut self) -> Option<Vec<u8>> {
-        self.outbox.pop_front()
+        self.0.outbox.pop_front()
     }
 
     /// The world lends its free list for one turn, and takes it back.
     pub(crate) fn swap_free(&mut self, free: &mut Vec<Vec<u8>>) {
-        std::mem::swap(&mut self.free, free);
-        free.append(&mut self.read);
+        std::mem::swap(&mut self.0.free, free);
+        free.append(&mut self.0.read);
     }
 
     /// Switched off: what it held goes back to the free list.
     pub(crate) fn clear(&mut self, free: &mut Vec<Vec<u8>>) {
-        free.extend(self.inbox.drain(..));
-        free.extend(self.outbox.drain(..));
+        free.extend(self.0.inbox.drain(..));
+        free.extend(self.0.outbox.drain(..));
     }
 }
 
@@ -106,21 +113,21 @@ impl Device for Nic {
     type TxToken<'a> = Tx<'a>;
 
     fn receive(&mut self, _: StackInstant) -> Option<(Rx<'_>, Tx<'_>)> {
-        if self.outbox.len() >= OUTBOX_MAX {
+        if self.0.outbox.len() >= OUTBOX_MAX {
             return None;
         }
-        let frame = self.inbox.pop_front()?;
-        Some((Rx { frame, read: &mut self.read }, Tx { outbox: &mut self.outbox, free: &mut self.free }))
+        let frame = self.0.inbox.pop_front()?;
+        Some((Rx { frame, read: &mut self.0.read }, Tx { outbox: &mut self.0.outbox, free: &mut self.0.free }))
     }
 
     fn transmit(&mut self, _: StackInstant) -> Option<Tx<'_>> {
-        (self.outbox.len() < OUTBOX_MAX).then_some(Tx { outbox: &mut self.outbox, free: &mut self.free })
+        (self.0.outbox.len() < OUTBOX_MAX).then_some(Tx { outbox: &mut self.0.outbox, free: &mut self.0.free })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut caps = DeviceCapabilities::default();
-        caps.medium = self.medium;
-        caps.max_transmission_unit = self.frame_max;
+        caps.medium = self.0.medium;
+        caps.max_transmission_unit = self.0.frame_max;
         // The default is all of them, both ways: a corrupted frame must not reach a program.
         caps.checksum = ChecksumCapabilities::default();
         caps

@@ -119,7 +119,7 @@ impl<const N: usize> Stack for Tcp<N> {
         self.0.next_ready()
     }
     fn pick(&mut self, ready: impl FnOnce() -> u32) -> u32 {
-        self.0.device_mut().order.pick(ready)
+        self.0.device_mut().order().pick(ready)
     }
 }
 

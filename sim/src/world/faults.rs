@@ -32,7 +32,7 @@ impl World {
             }
         }
         if let Fault::Sched { host, nth, pick } = fault {
-            self.hosts[host.0 as usize].nic.order.list(nth, pick);
+            self.hosts[host.0 as usize].nic.order().list(nth, pick);
         }
         if let Some(at) = fault.at() {
             self.queue.enter(at.max(self.now), What::Fault { index: self.faults.len() as u32 });
@@ -103,7 +103,7 @@ impl World {
         if self.mode == Mode::Search {
             self.order = Rule::Seed(self.seed);
             for host in &mut self.hosts {
-                host.nic.order.set_rule(self.order);
+                host.nic.order().set_rule(self.order);
             }
         }
     }
@@ -126,7 +126,7 @@ impl World {
         self.listed.clear();
         self.order = Rule::Longest;
         for host in &mut self.hosts {
-            host.nic.order.set_rule(Rule::Longest);
+            host.nic.order().set_rule(Rule::Longest);
         }
         for index in std::mem::take(&mut self.running) {
             self.end(self.faults[index as usize]);

@@ -240,7 +240,7 @@ impl World {
         self.names.insert(name.into(), host);
         self.addresses.push(address);
         let mut nic = Nic::new(self.medium);
-        nic.order.begin(self.order, host);
+        nic.order().begin(self.order, host);
         self.hosts.push(Host {
             name: name.into(),
             factory,
@@ -528,7 +528,7 @@ impl World {
 
     /// Tells which tasks were picked out of turn.
     fn note_picks(&mut self, host: u32) {
-        let order = &mut self.hosts[host as usize].nic.order;
+        let order = &mut self.hosts[host as usize].nic.order();
         if order.picked.is_empty() {
             return;
         }
@@ -541,7 +541,7 @@ impl World {
             }
         }
         picked.clear();
-        self.hosts[host as usize].nic.order.picked = picked;
+        self.hosts[host as usize].nic.order().picked = picked;
     }
 
     fn known(&self, host: HostId) -> Result<(), Error> {

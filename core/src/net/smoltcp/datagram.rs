@@ -173,7 +173,7 @@ impl<D: Device, const N: usize> Datagrams for Smoltcp<'_, D, N> {
         }
         match socket.send_slice(buf, UdpMetadata::from(to)) {
             Ok(()) => {
-                self.datagrams_used = true;
+                self.used = true;
                 Ok(())
             }
             Err(SendError::BufferFull) => Err(nb::Error::WouldBlock),

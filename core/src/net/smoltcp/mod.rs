@@ -181,8 +181,8 @@ pub struct Smoltcp<'a, D: Device, const N: usize> {
     congestion: CongestionControl,
     timeouts: Timeouts,
     now: Instant,
-    /// UDP sockets were used since the last poll, so smoltcp may rightly have something to send now.
-    datagrams_used: bool,
+    /// Sockets were used since the last poll, so smoltcp may rightly have something to send now.
+    used: bool,
     /// The last poll ran into its bounds.
     unfinished: bool,
     /// And its last turn of sending, too.
@@ -243,7 +243,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
             congestion: config.congestion,
             timeouts: config.timeouts,
             now: EPOCH,
-            datagrams_used: false,
+            used: false,
             unfinished: false,
             unsent: false,
             counters: Counters::default(),
@@ -254,7 +254,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     /// the last one counts as the last one.
     pub fn poll(&mut self, now: Instant) {
         self.now = self.now.max(now);
-        self.datagrams_used = false;
+        self.used = false;
         self.unfinished = true;
         self.iface.poll_maintenance(instant(self.now));
         self.work.add_due(self.now);
@@ -270,15 +270,6 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         }
         self.end_datagrams();
         self.wake_watchers();
-        if !self.unfinished {
-            for n in 0..self.work.len() {
-                let index = self.work.nth(n);
-                // Right after a poll "now" means that smoltcp cannot do what it wants; asking again at once would spin.
-                let due = self.deadline(index).map(|at| if at <= self.now { self.defer() } else { at });
-                self.work.set_due(index, due);
-            }
-            self.work.clear();
-        }
     }
 
     /// When `poll` must be called even if no frame comes and nobody uses a socket; never before `now`. `None`: only
@@ -288,13 +279,17 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         if self.unfinished {
             return Some(now);
         }
-        // These were used since.
+        // Right after a poll "now" means that smoltcp cannot do what it wants; asking again at once would spin.
+        let stuck = now == self.now && !self.used;
         for n in 0..self.work.len() {
             let index = self.work.nth(n);
-            let due = self.deadline(index);
+            let due = self.deadline(index).map(|at| if stuck && at <= now { self.defer() } else { at });
             self.work.set_due(index, due);
         }
-        let datagrams = self.datagrams_deadline(now);
+        if !self.used {
+            self.work.clear();
+        }
+        let datagrams = self.datagrams_deadline(now).map(|at| if stuck && at <= now { self.defer() } else { at });
         self.work.earliest().into_iter().chain(datagrams).min().map(|at| at.max(now))
     }
 
@@ -314,8 +309,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 earliest = Some(earliest.map_or(at, |earliest: Instant| earliest.min(at)));
             }
         }
-        let stuck = now == self.now && !self.datagrams_used;
-        earliest.map(|at| if stuck && at <= now { self.defer() } else { at })
+        earliest
     }
 
     /// When to come back for what smoltcp cannot do now.
@@ -570,8 +564,14 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         }
         slot.occupy(role, self.now);
         self.table.note(index);
-        self.work.add(index);
+        self.touch(index);
         true
+    }
+
+    /// Notes that a socket was used: it has work.
+    fn touch(&mut self, index: usize) {
+        self.work.add(index);
+        self.used = true;
     }
 }
 

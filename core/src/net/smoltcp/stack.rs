@@ -85,7 +85,7 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
             wipe(socket);
             self.table.slots[index].role = Role::Free;
         }
-        self.work.add(index);
+        self.touch(index);
     }
 
     pub(super) fn wake_listener_if_ready(&mut self, index: usize) {
@@ -153,7 +153,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         let remote = self.socket(index).remote_endpoint().ok_or(nb::Error::WouldBlock)?;
         self.table.slots[index].role = Role::Up;
         self.listeners[listener].arrived -= 1;
-        self.work.add(index);
+        self.touch(index);
         self.counters.accepted += 1;
         self.refill(listener);
         Ok((self.handle(index), remote.into()))
@@ -194,7 +194,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         if up && socket.can_recv() {
             // `can_recv` means that the buffer holds something, so this neither fails nor reads nothing.
             let read = socket.recv_slice(buf).unwrap_or(0);
-            self.work.add(index);
+            self.touch(index);
             return Ok(read);
         }
         match failed {
@@ -220,7 +220,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         match self.socket_mut(index).send_slice(buf) {
             Ok(0) => Err(nb::Error::WouldBlock),
             Ok(sent) => {
-                self.work.add(index);
+                self.touch(index);
                 Ok(sent)
             }
             Err(_) => Err(Error::Closed.into()),
@@ -235,7 +235,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         }
         slot.shut = true;
         self.socket_mut(index).close();
-        self.work.add(index);
+        self.touch(index);
         Ok(())
     }
 
@@ -308,7 +308,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
         self.wake_if_ready(index);
         if self.is_free(index) {
             // Only now: a listener may be waiting for it.
-            self.work.add(index);
+            self.touch(index);
         }
         Some(token)
     }
