@@ -46,6 +46,7 @@
 
 pub mod cookies;
 pub mod download;
+mod log;
 pub mod net;
 pub mod process;
 pub mod remote;

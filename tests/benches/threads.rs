@@ -620,12 +620,7 @@ with ThreadPoolExecutor(2) as pool:
 ";
 
 fn python() {
-    let own = std::env::var("TIDEMILL_PYTHON").ok();
-    let mut names = own.into_iter().chain(["python3.13".to_owned(), "python3".to_owned()]);
-    let found = names.find(|name| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|output| output.stdout.starts_with(b"Python 3.13."))
-    });
+    let found = tidemill_tests::python();
     let Some(name) = found else { return println!("\nNOT MEASURED: CPython: no Python 3.13 here") };
     match Command::new(name).args(["-c", PYTHON]).output() {
         Ok(output) => {

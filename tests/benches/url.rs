@@ -56,15 +56,7 @@ print(sorted(best)[2])
 ";
 
 fn python(file: &str) -> Option<f64> {
-    let own = std::env::var("TIDEMILL_PYTHON").ok();
-    let home = std::env::var("HOME").unwrap_or_default();
-    let versions = std::fs::read_dir(format!("{home}/.pyenv/versions")).into_iter().flatten().flatten();
-    let installed = versions.map(|entry| entry.path().join("bin/python3").display().to_string());
-    let mut names = own.into_iter().chain(["python3.13".to_owned(), "python3".to_owned()]).chain(installed);
-    let name = names.find(|name| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|output| output.stdout.starts_with(b"Python 3.13."))
-    })?;
+    let name = tidemill_tests::python()?;
     let output = Command::new(name).args(["-c", PYTHON, file]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }

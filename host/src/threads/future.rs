@@ -4,6 +4,7 @@ use std::fmt;
 use std::hint::spin_loop;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use tidemill_core::future::State;
@@ -17,9 +18,13 @@ use super::sync::Arc;
 use super::task::{Handle, TaskRef, Watcher};
 use super::worker;
 
-/// How long somebody who waits looks again and again before he sleeps. Longer would keep the worker he waits for from a
-/// core they share.
+/// How long somebody who waits looks again and again. Longer would keep the worker he waits for from a core they share.
 const LOOK: Duration = Duration::from_micros(4);
+
+/// How long he looks in all before he sleeps, if he is no worker: after the first few microseconds he lets whoever wants
+/// the core have it between two looks. It is what sleeping and being woken costs, so that he never waits, or keeps
+/// a core busy, more than twice as long as had he known how long it takes.
+const STAY: Duration = Duration::from_micros(50);
 
 /// What came, or will come, of a task: `concurrent.futures.Future`.
 ///
@@ -264,8 +269,13 @@ pub(super) fn look(come: impl Fn() -> bool, deadline: Option<Instant>) -> bool {
             }
             spin_loop();
         }
-        if began.elapsed() > LOOK || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        let now = Instant::now();
+        let looked = now - began;
+        if looked > STAY || looked > LOOK && worker::is_one() || deadline.is_some_and(|deadline| now >= deadline) {
             return come();
+        }
+        if looked > LOOK {
+            yield_now();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::sync::{AtomicUsize, Mutex, Ordering, Thread, current, lock, park, park_timeout};
+use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Thread, current, lock, park, park_timeout};
 
 /// Opens when it was told often enough. The thread that made it waits; any thread tells.
 #[derive(Debug)]
@@ -53,6 +53,40 @@ impl Gate {
             }
         }
         true
+    }
+}
+
+/// Wakes a worker that sleeps, and stays should the worker's thread be replaced.
+#[derive(Debug)]
+pub(super) struct Bell {
+    sleeper: Mutex<Option<Thread>>,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new() -> Self {
+        Self { sleeper: Mutex::new(None), rung: AtomicBool::new(false) }
+    }
+
+    /// From now on this is the thread that it wakes.
+    pub(super) fn attend(&self) {
+        *lock(&self.sleeper) = Some(current());
+    }
+
+    /// Sleeps until it was rung. Whoever rang it had done before what he wants to be seen.
+    pub(super) fn sleep(&self) {
+        while !self.rung.swap(false, Ordering::AcqRel) {
+            park();
+        }
+    }
+
+    /// Only after somebody attends. Rung again before he has heard it, it wakes him once.
+    pub(super) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel)
+            && let Some(sleeper) = &*lock(&self.sleeper)
+        {
+            sleeper.unpark();
+        }
     }
 }
 
@@ -111,4 +145,95 @@ fn sleep(deadline: Option<Instant>) -> bool {
     }
     park_timeout(left);
     true
+}
+
+/// If a ring were lost, the sleeper of the model would wait for ever, and loom would say so.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::threads::sync::{Arc, AtomicU64};
+    use loom::thread;
+
+    /// Says in `told` what comes next, and rings.
+    fn tell(bell: &Arc<Bell>, told: &Arc<AtomicU64>, what: u64) -> thread::JoinHandle<()> {
+        let (bell, told) = (bell.clone(), told.clone());
+        thread::spawn(move || {
+            told.store(what, Ordering::Relaxed);
+            bell.ring();
+        })
+    }
+
+    #[test]
+    fn loom_a_bell_rung_before_or_while_one_falls_asleep_wakes_him_and_he_sees_what_was_done() {
+        loom::model(|| {
+            let (bell, told) = (Arc::new(Bell::new()), Arc::new(AtomicU64::new(0)));
+            bell.attend();
+            let ringer = tell(&bell, &told, 1);
+            bell.sleep();
+            assert_eq!(told.load(Ordering::Relaxed), 1);
+            ringer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_what_is_left_of_one_ring_does_not_end_the_next_sleep() {
+        loom::model(|| {
+            let (bell, told) = (Arc::new(Bell::new()), Arc::new(AtomicU64::new(0)));
+            bell.attend();
+            // It may be woken, and asleep again, before the ringer comes to wake it.
+            let first = tell(&bell, &told, 1);
+            bell.sleep();
+            let second = {
+                let (bell, told) = (bell.clone(), told.clone());
+                thread::spawn(move || {
+                    first.join().unwrap();
+                    told.store(2, Ordering::Relaxed);
+                    bell.ring();
+                })
+            };
+            bell.sleep();
+            assert_eq!(told.load(Ordering::Relaxed), 2);
+            second.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_two_who_ring_at_once_wake_one_who_sees_both_or_is_woken_again() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let (bell, told) = (Arc::new(Bell::new()), Arc::new(AtomicU64::new(0)));
+            bell.attend();
+            for _ in 0..2 {
+                let (bell, told) = (bell.clone(), told.clone());
+                // Not joined: loom's threads wake from any wait when they are unparked, the system's do not.
+                thread::spawn(move || {
+                    told.fetch_add(1, Ordering::Relaxed);
+                    bell.ring();
+                });
+            }
+            while told.load(Ordering::Relaxed) < 2 {
+                bell.sleep();
+            }
+        });
+    }
+
+    #[test]
+    fn loom_a_thread_that_takes_the_place_of_another_is_woken_in_its_stead() {
+        loom::model(|| {
+            let bell = Arc::new(Bell::new());
+            bell.attend();
+            let (ours, attended) = (bell.clone(), Arc::new(Bell::new()));
+            attended.attend();
+            let told = attended.clone();
+            let next = thread::spawn(move || {
+                ours.attend();
+                told.ring();
+                ours.sleep();
+            });
+            attended.sleep();
+            bell.ring();
+            next.join().unwrap();
+        });
+    }
 }

@@ -38,7 +38,8 @@
 //! other in a circle do.
 //!
 //! **Rest.** A worker without work looks for it for some microseconds, then sleeps: a pool at rest makes no system calls. A
-//! new task wakes at most one worker, and none while one looks. Nobody who waits spins for more than microseconds.
+//! new task wakes at most one worker, and none while one looks. Nobody who waits spins for more than microseconds; who is no
+//! worker then looks for some tens of them more, with the core given away between two looks, before he sleeps.
 //!
 //! | file | what is in it |
 //! |---|---|

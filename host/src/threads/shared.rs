@@ -10,11 +10,13 @@ use crossbeam_utils::CachePadded;
 
 use super::error::SubmitError;
 use super::exception::Exception;
+use super::gate::Bell;
 use super::room::{Refused, Room};
 use super::sleep::{Recruit, Sleep};
-use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, Thread, lock};
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::task::Job;
 use super::worker;
+use crate::log::tell;
 
 /// How many threads more than its workers a pool may have while tasks wait for tasks.
 pub(super) const SPARES: usize = 64;
@@ -66,9 +68,7 @@ pub(super) struct Seat {
     stealer: Stealer<Job>,
     /// The queue, while no thread has it.
     deque: Mutex<Option<Worker<Job>>>,
-    thread: super::sync::Mutex<Option<Thread>>,
-    /// Set by whoever wakes the worker.
-    woken: AtomicBool,
+    pub(super) bell: Bell,
     pub(super) tally: CachePadded<Tally>,
 }
 
@@ -106,36 +106,20 @@ impl Seat {
         Self {
             stealer: deque.stealer(),
             deque: Mutex::new(Some(deque)),
-            thread: super::sync::Mutex::new(None),
-            woken: AtomicBool::new(false),
+            bell: Bell::new(),
             tally: CachePadded::default(),
         }
     }
 
     /// The worker takes its place, and its queue.
     pub(super) fn sit_down(&self) -> Option<Worker<Job>> {
-        *lock(&self.thread) = Some(super::sync::current());
+        self.bell.attend();
         self.deque.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The worker leaves its queue to who comes next.
     pub(super) fn stand_up(&self, deque: Worker<Job>) {
         *self.deque.lock().unwrap_or_else(PoisonError::into_inner) = Some(deque);
-    }
-
-    /// Sleeps until somebody wakes it.
-    pub(super) fn sleep(&self) {
-        while !self.woken.swap(false, Ordering::AcqRel) {
-            super::sync::park();
-        }
-    }
-
-    fn wake(&self) {
-        self.woken.store(true, Ordering::Release);
-        // It has sat down before it fell asleep.
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.unpark();
-        }
     }
 }
 
@@ -201,6 +185,7 @@ impl Shared {
             Ok(()) => Ok(f),
             Err(Refused::Full) => {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
+                tell!(Debug, "{}: full, {count} refused", self.plan.name);
                 Err(SubmitError::Full(f))
             }
             Err(Refused::Closed) => Err(match self.why_broken() {
@@ -239,7 +224,7 @@ impl Shared {
         }
         match self.sleep.recruit() {
             Recruit::Nobody => {}
-            Recruit::Wake(seat) => self.seat(seat).wake(),
+            Recruit::Wake(seat) => self.seat(seat).bell.ring(),
             Recruit::Start => self.start(self.used.fetch_add(1, Ordering::AcqRel)),
         }
     }
@@ -270,11 +255,13 @@ impl Shared {
         let mut roster = self.roster();
         match builder.spawn(move || worker::main(shared, at)) {
             Ok(thread) => {
+                tell!(Debug, "{}-{at}: started", self.plan.name);
                 roster.alive += 1;
                 roster.threads.retain(|thread| !thread.is_finished());
                 roster.threads.push(thread);
             }
             Err(error) => {
+                tell!(Error, "{}-{at}: not started: {error}", self.plan.name);
                 self.sleep.exit();
                 let alone = roster.alive == 0;
                 drop(roster);
@@ -297,6 +284,7 @@ impl Shared {
 
     /// Breaks the pool: what waits fails with this, and nothing more is taken.
     pub(super) fn fail(&self, why: Exception) {
+        tell!(Error, "{}: {why}", self.plan.name);
         self.roster().why_broken.get_or_insert(why);
         self.broken.store(true, Ordering::SeqCst);
         self.room.close();
@@ -332,13 +320,15 @@ impl Shared {
 
     pub(super) fn wake_all(&self) {
         for seat in self.sleep.wake_all() {
-            self.seat(seat).wake();
+            self.seat(seat).bell.ring();
         }
     }
 
     /// See [`ThreadPool::shutdown`](super::ThreadPool::shutdown).
     pub(super) fn shutdown(self: &Arc<Self>, wait: bool, cancel_futures: bool) {
-        self.room.close();
+        if self.room.close() {
+            tell!(Debug, "{}: shut down, {} tasks wait", self.plan.name, self.waiting());
+        }
         if cancel_futures {
             self.drain();
         }

@@ -33,6 +33,7 @@ use tidemill_core::future::{Cell, State};
 use super::exception::{Exception, catch};
 use super::gate::{Gate, Line};
 use super::sync::{Arc, AtomicUsize, Mutex, Ordering, UnsafeCell, lock};
+use crate::log::tell;
 
 /// How many tasks lie in one block at most.
 pub(super) const BLOCK: usize = 64;
@@ -109,7 +110,10 @@ impl<F: FnOnce() -> T, T> Task<F, T> {
         let ok = result.is_ok();
         let stage = match result {
             Ok(value) => Stage { value: ManuallyDrop::new(value) },
-            Err(exception) => Stage { exception: ManuallyDrop::new(exception) },
+            Err(exception) => {
+                tell!(Debug, "a task failed: {exception}");
+                Stage { exception: ManuallyDrop::new(exception) }
+            }
         };
         // SAFETY: by contract. There is nothing in it that would have to be dropped.
         task.stage.with_mut(|place| unsafe { place.write(stage) });

@@ -1,6 +1,7 @@
 //! Timers: `threading.Timer`, any number of them on one thread.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tidemill_core::timer::{Missed, Slot, StartError, TimerId, TimerWheel};
 use super::exception::{Exception, catch};
 use super::future::deadline;
 use super::pool::ThreadPool;
+use crate::log::tell;
 
 /// When the pool is full, a timer that is due is tried again after this.
 const AGAIN: Duration = Duration::from_millis(1);
@@ -92,23 +94,58 @@ pub struct Timer {
     alarm: Arc<Alarm>,
 }
 
-struct Alarm {
+struct Alarm<A: ?Sized = dyn Action> {
     interval: Duration,
     periodic: bool,
     state: Mutex<State>,
     ended: Condvar,
+    /// Only for who calls it, or, while nobody does, ends it.
+    action: Mutex<A>,
 }
 
 struct State {
     phase: Phase,
-    /// Not there while it runs.
-    action: Option<Action>,
     running: bool,
+    /// How many threads wait for the end. Nobody to tell, no system call.
+    joining: usize,
     missed: u64,
     exception: Option<Exception>,
 }
 
-type Action = Box<dyn FnMut() + Send>;
+/// What is called.
+trait Action: Send {
+    fn call(&mut self);
+    /// It is not called any more: drops what it captured.
+    fn end(&mut self);
+}
+
+struct Once<F>(Option<F>);
+
+impl<F: FnOnce() + Send> Action for Once<F> {
+    fn call(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
+    }
+
+    fn end(&mut self) {
+        self.0 = None;
+    }
+}
+
+struct Every<F>(Option<F>);
+
+impl<F: FnMut() + Send> Action for Every<F> {
+    fn call(&mut self) {
+        if let Some(f) = &mut self.0 {
+            f();
+        }
+    }
+
+    fn end(&mut self) {
+        self.0 = None;
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -119,7 +156,7 @@ enum Phase {
     Ended,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -141,20 +178,20 @@ impl Timers {
     /// A timer that calls `f` once, `interval` after it is started.
     #[doc(alias = "Timer")]
     pub fn once(&self, interval: Duration, f: impl FnOnce() + Send + 'static) -> Timer {
-        let mut f = Some(f);
-        self.timer(interval, false, Box::new(move || mem::take(&mut f).into_iter().for_each(|f| f())))
+        self.timer(interval, false, Once(Some(f)))
     }
 
     /// A timer that calls `f` each `period` after it is started, until it is cancelled. It does not drift. While `f` runs
     /// it is not called again; what was missed is counted.
     pub fn periodic(&self, period: Duration, f: impl FnMut() + Send + 'static) -> Timer {
-        self.timer(period, true, Box::new(f))
+        self.timer(period, true, Every(Some(f)))
     }
 
-    fn timer(&self, interval: Duration, periodic: bool, action: Action) -> Timer {
-        let state = State { phase: Phase::New, action: Some(action), running: false, missed: 0, exception: None };
-        let alarm = Alarm { interval, periodic, state: Mutex::new(state), ended: Condvar::new() };
-        Timer { mill: self.mill.clone(), alarm: Arc::new(alarm) }
+    fn timer(&self, interval: Duration, periodic: bool, action: impl Action + 'static) -> Timer {
+        let state = State { phase: Phase::New, running: false, joining: 0, missed: 0, exception: None };
+        let (state, action) = (Mutex::new(state), Mutex::new(action));
+        let alarm = Arc::new(Alarm { interval, periodic, state, ended: Condvar::new(), action });
+        Timer { mill: self.mill.clone(), alarm }
     }
 
     /// How many timers run.
@@ -201,10 +238,14 @@ impl Timer {
             let alarm = lock(&self.mill.turning).wheel.cancel(id);
             drop(alarm);
         }
-        let action = if state.running { None } else { state.action.take() };
+        let (running, joined) = (state.running, state.joining > 0);
         drop(state);
-        drop(action);
-        self.alarm.ended.notify_all();
+        if !running {
+            lock(&self.alarm.action).end();
+        }
+        if joined {
+            self.alarm.ended.notify_all();
+        }
     }
 
     /// Waits until it has been called for the last time: one that is called once, until that; any, until it is cancelled.
@@ -213,11 +254,16 @@ impl Timer {
         let deadline = deadline(timeout.into());
         let mut state = lock(&self.alarm.state);
         while state.phase != Phase::Ended || state.running {
-            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return false;
+            }
+            state.joining += 1;
+            state = match left {
                 None => self.alarm.ended.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return false,
                 Some(left) => self.alarm.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
+            state.joining -= 1;
         }
         true
     }
@@ -314,8 +360,7 @@ impl Mill {
         }
         drop(turning);
         for alarm in left {
-            lock(&alarm.state).phase = Phase::Ended;
-            alarm.ended.notify_all();
+            alarm.end();
         }
     }
 
@@ -333,14 +378,16 @@ impl Mill {
         if !alarm.periodic {
             state.phase = Phase::Due;
         }
-        let Some(action) = state.action.take() else { return };
         state.running = true;
         drop(state);
         // Should the pool drop it, it ends.
-        let call = Call { alarm: alarm.clone(), action: Some(action) };
+        let call = Call(alarm.clone());
         match self.pool.submit(move || call.run()) {
             Ok(future) => drop(future),
-            Err(super::SubmitError::Full(_)) => self.ring_later(alarm),
+            Err(super::SubmitError::Full(_)) => {
+                tell!(Debug, "a timer is due, and the pool is full");
+                self.ring_later(alarm);
+            }
             Err(_) => alarm.end(),
         }
     }
@@ -370,47 +417,47 @@ impl Alarm {
     }
 }
 
-/// A call of a timer's action, which is put back when it is over, or was never begun.
-struct Call {
-    alarm: Arc<Alarm>,
-    action: Option<Action>,
-}
+/// A call of a timer's action, which is over, or was never begun, when this is dropped.
+struct Call(Arc<Alarm>);
 
 impl Call {
-    fn run(mut self) {
-        if lock(&self.alarm.state).phase == Phase::Ended {
+    fn run(self) {
+        let alarm = &self.0;
+        if lock(&alarm.state).phase == Phase::Ended {
             return;
         }
-        let Some(mut action) = self.action.take() else { return };
-        let exception = catch(&mut action).err();
-        {
-            let mut state = lock(&self.alarm.state);
-            state.exception = exception;
-            if !self.alarm.periodic {
-                state.phase = Phase::Ended;
-            }
+        let exception = catch(|| lock(&alarm.action).call()).err();
+        let mut state = lock(&alarm.state);
+        state.exception = exception;
+        if !alarm.periodic {
+            state.phase = Phase::Ended;
         }
-        self.action = Some(action);
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let mut state = lock(&self.alarm.state);
-        state.running = false;
-        if state.phase == Phase::Due {
-            // The pool has cancelled it.
-            state.phase = Phase::Ended;
-        }
-        let over = state.phase == Phase::Ended;
-        if !over {
-            state.action = self.action.take();
-        }
-        drop(state);
-        // What it captured is dropped before anybody who waits for the end goes on.
-        drop(self.action.take());
+        let alarm = &self.0;
+        let over = {
+            let mut state = lock(&alarm.state);
+            if state.phase == Phase::Due {
+                // The pool has cancelled it.
+                state.phase = Phase::Ended;
+            }
+            // Of one that has ended nobody else does anything any more: cancelling it again is harmless.
+            state.running = state.phase == Phase::Ended;
+            state.running
+        };
         if over {
-            self.alarm.ended.notify_all();
+            // What it captured is dropped before anybody who waits for the end goes on.
+            let dropped = catch_unwind(AssertUnwindSafe(|| lock(&alarm.action).end()));
+            let mut state = lock(&alarm.state);
+            state.running = false;
+            if state.joining > 0 {
+                alarm.ended.notify_all();
+            }
+            drop(state);
+            dropped.unwrap_or_else(|payload| resume_unwind(payload));
         }
     }
 }

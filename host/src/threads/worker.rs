@@ -14,6 +14,7 @@ use super::shared::{Seat, Shared, add};
 use super::sizing::{cores, pin};
 use super::sync::Ordering;
 use super::task::{Job, TaskRef};
+use crate::log::tell;
 
 /// How long a worker looks for work before it sleeps.
 const SEARCH: Duration = Duration::from_micros(20);
@@ -64,10 +65,11 @@ pub(super) fn main(shared: Arc<Shared>, at: usize) {
 /// The worker stands up. Returns whose it was.
 fn leave(local: Rc<Local>) -> Arc<Shared> {
     CURRENT.set(None);
-    let shared = local.shared.clone();
+    let (shared, at) = (local.shared.clone(), local.seat);
     if let Some(Local { seat, deque, .. }) = Rc::into_inner(local) {
         shared.seat(seat).stand_up(deque);
     }
+    tell!(Debug, "{}-{at}: ended", shared.plan.name);
     shared.left();
     shared
 }
@@ -80,6 +82,7 @@ impl Drop for Sentinel {
         if let Some(local) = self.0.take().filter(|_| panicking()) {
             let at = local.seat;
             let shared = leave(local);
+            tell!(Warn, "{}-{at}: died, and is replaced", shared.plan.name);
             shared.counters.replaced.fetch_add(1, Ordering::Relaxed);
             shared.sleep.start_search();
             shared.start(at);
@@ -97,6 +100,11 @@ pub(super) fn push(shared: &Arc<Shared>, job: Job) -> Option<Job> {
         }
         _ => Some(job),
     })
+}
+
+/// Whether this thread is a worker of any pool.
+pub(super) fn is_one() -> bool {
+    CURRENT.with_borrow(Option::is_some)
 }
 
 /// Whether this thread is a worker of this pool.
@@ -252,7 +260,9 @@ impl Local {
         let (seat, began) = (self.seat(), self.shared.began);
         let since = began.elapsed().as_nanos() as u64;
         seat.tally.asleep_since.store(since, Ordering::Relaxed);
-        seat.sleep();
+        tell!(Trace, "{}-{}: sleeps", self.shared.plan.name, self.seat);
+        seat.bell.sleep();
+        tell!(Trace, "{}-{}: woken", self.shared.plan.name, self.seat);
         seat.tally.asleep_since.store(0, Ordering::Relaxed);
         add(&seat.tally.slept, began.elapsed().as_nanos() as u64 - since);
         add(&seat.tally.sleeps, 1);
