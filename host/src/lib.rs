@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cookies`] | cookies in files: Netscape's `cookies.txt`, and LWP's |
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
+//! | [`ipc`] | pipes, queues, locks and connections between processes |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`process`] | functions run in other processes |
 //! | [`remote`] | tasks on another machine, as a microcontroller behind a serial line, and their futures |
@@ -46,6 +47,7 @@
 
 pub mod cookies;
 pub mod download;
+pub mod ipc;
 mod log;
 pub mod net;
 pub mod process;

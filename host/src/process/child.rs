@@ -111,7 +111,7 @@ pub(super) fn serve(control: Socket) -> ! {
 }
 
 /// Runs an order, and ends the process, which has one thread so far.
-pub(super) fn obey(order: Order, arguments: &[u8], control: Socket, descriptors: Vec<OwnedFd>) -> ! {
+pub(super) fn obey(order: Order, arguments: &[u8], control: Socket, mut descriptors: Vec<OwnedFd>) -> ! {
     for (name, value) in &order.environment {
         #[expect(unsafe_code, reason = "sets variables of the environment")]
         // SAFETY: no other thread has been started in this process.
@@ -121,11 +121,13 @@ pub(super) fn obey(order: Order, arguments: &[u8], control: Socket, descriptors:
     }
     let moved = order.directory.as_ref().map_or(Ok(()), |path| std::env::set_current_dir(OsStr::from_bytes(path)));
     let function = order.function.clone();
+    let passed = descriptors.split_off(order.handles.min(descriptors.len()));
+    let handles = std::mem::replace(&mut descriptors, passed);
     become_child(order, control, descriptors);
     run(|| {
         moved.map_err(|error| Failure::Failed(format!("its directory: {error}")))?;
         let Some(known) = Function::find(&function) else { return Err(Failure::NotRegistered(function)) };
-        match known.call(arguments) {
+        match known.call(arguments, handles) {
             Ok(returned) => returned.error.map_or(Ok(returned.bytes), |why| Err(Failure::Failed(why))),
             Err(error) => Err(Failure::Encoding(error.to_string())),
         }

@@ -75,6 +75,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ipc;
 use crate::socket::{Kind, Socket};
 use running::Born;
 use wire::{Order, Report};
@@ -92,7 +93,7 @@ pub struct Process<R> {
 }
 
 enum Target {
-    Function { name: &'static str, arguments: Result<Vec<u8>, String> },
+    Function { name: &'static str, arguments: Result<Vec<u8>, String>, handles: Vec<OwnedFd> },
     Closure(Box<dyn FnOnce() -> Report>),
 }
 
@@ -104,9 +105,13 @@ impl<R> std::fmt::Debug for Process<R> {
 
 impl<R: DeserializeOwned> Process<R> {
     /// A process that is to run this function, which is registered. Whatever is wrong is told by [`start`](Self::start).
+    ///
+    /// Arguments may contain what [`ipc`] has: the child goes on with it.
     pub fn new<A: Serialize>(function: impl Fn(A) -> R + Copy, arguments: A) -> Self {
-        let arguments = postcard::to_allocvec(&arguments).map_err(|error| error.to_string());
-        Self::of(Target::Function { name: name_of(&function), arguments })
+        let (encoded, handles) = ipc::pack(|| postcard::to_allocvec(&arguments));
+        ipc::give_away(arguments);
+        let arguments = encoded.map_err(|error| error.to_string());
+        Self::of(Target::Function { name: name_of(&function), arguments, handles })
     }
 
     fn of(target: Target) -> Self {
@@ -169,7 +174,7 @@ impl<R> Process<R> {
         self
     }
 
-    /// Gives it a descriptor, which it takes with [`inherited`]. At most 253.
+    /// Gives it a descriptor, which it takes with [`inherited`]. At most 253, those of its arguments among them.
     #[must_use]
     pub fn pass(mut self, descriptor: impl Into<OwnedFd>) -> Self {
         self.descriptors.push(descriptor.into());
@@ -185,13 +190,15 @@ impl<R> Process<R> {
             return Err(Error::Daemon);
         }
         active_children();
-        let (function, arguments, closure) = match self.target {
-            Target::Closure(closure) => ("", Vec::new(), Some(closure)),
-            Target::Function { name, arguments } => {
+        let (function, arguments, mut descriptors, closure) = match self.target {
+            Target::Closure(closure) => ("", Vec::new(), Vec::new(), Some(closure)),
+            Target::Function { name, arguments, handles } => {
                 Function::find(name).ok_or(Error::NotRegistered(name))?;
-                (name, arguments.map_err(Error::Encoding)?, None)
+                (name, arguments.map_err(Error::Encoding)?, handles, None)
             }
         };
+        let handles = descriptors.len();
+        descriptors.extend(self.descriptors);
         let me = current_process();
         let order = Order {
             function: function.into(),
@@ -201,22 +208,31 @@ impl<R> Process<R> {
             parent_name: me.name,
             environment: self.environment,
             directory: self.directory,
+            handles,
         };
         let (name, daemon) = (order.name.clone(), order.daemon);
         let method = self.method.unwrap_or_else(get_start_method);
         let mut told = Ok(());
         let born = match (closure, method) {
-            (Some(closure), _) => by_fork(order, self.descriptors, |order, control, descriptors| {
-                child::become_child(order, control, descriptors);
-                child::run(closure)
-            })?,
-            (None, StartMethod::Fork) => by_fork(order, self.descriptors, |order, control, descriptors| {
+            (Some(closure), _) => {
+                let mut closure = Some(closure);
+                let born = by_fork(order, descriptors, |order, control, descriptors| {
+                    child::become_child(order, control, descriptors);
+                    child::run(|| closure.take().map_or(Ok(Vec::new()), |closure| closure()))
+                });
+                ipc::give_away(closure);
+                born?
+            }
+            (None, StartMethod::Fork) => by_fork(order, descriptors, |order, control, descriptors| {
+                if running::blank(&ipc::lines()).is_err() {
+                    std::process::exit(1);
+                }
                 child::obey(order, &arguments, control, descriptors)
             })?,
             (None, method) => {
                 let order = wire::encode(&order, &arguments).map_err(|error| Error::Encoding(error.to_string()))?;
                 let born = if method == StartMethod::Spawn { by_spawn()? } else { server::fork()? };
-                told = born.tell(&order, &self.descriptors);
+                told = born.tell(&order, &descriptors);
                 born
             }
         };

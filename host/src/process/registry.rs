@@ -5,6 +5,7 @@
 //! same program, has the same table.
 
 use core::fmt::Display;
+use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,17 +14,20 @@ use serde::de::DeserializeOwned;
 #[linkme::distributed_slice]
 pub static FUNCTIONS: [Function];
 
+/// Takes arguments as they travelled, and the descriptors among them.
+type Call = fn(&[u8], Vec<OwnedFd>) -> Result<Returned, postcard::Error>;
+
 /// A function that can be run in another process: see [`register!`](crate::register).
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
     name: fn() -> &'static str,
-    call: fn(&[u8]) -> Result<Returned, postcard::Error>,
+    call: Call,
 }
 
 impl Function {
     /// For [`register!`](crate::register).
     #[doc(hidden)]
-    pub const fn new(name: fn() -> &'static str, call: fn(&[u8]) -> Result<Returned, postcard::Error>) -> Self {
+    pub const fn new(name: fn() -> &'static str, call: Call) -> Self {
         Self { name, call }
     }
 
@@ -33,8 +37,8 @@ impl Function {
     }
 
     /// Runs it with arguments as they travelled.
-    pub(super) fn call(&self, arguments: &[u8]) -> Result<Returned, postcard::Error> {
-        (self.call)(arguments)
+    pub(super) fn call(&self, arguments: &[u8], handles: Vec<OwnedFd>) -> Result<Returned, postcard::Error> {
+        (self.call)(arguments, handles)
     }
 
     /// The function of this name. O(functions).
@@ -62,9 +66,10 @@ pub struct Returned {
 pub fn call<A: DeserializeOwned, R: Serialize>(
     function: impl FnOnce(A) -> R,
     arguments: &[u8],
+    handles: Vec<OwnedFd>,
     error: impl FnOnce(&R) -> Option<String>,
 ) -> Result<Returned, postcard::Error> {
-    let returned = function(postcard::from_bytes(arguments)?);
+    let returned = function(crate::ipc::unpack(handles, || postcard::from_bytes(arguments))?);
     Ok(Returned { error: error(&returned), bytes: postcard::to_allocvec(&returned)? })
 }
 
@@ -113,10 +118,10 @@ macro_rules! register {
             #[linkme(crate = $crate::process::linkme)]
             static FUNCTION: $crate::process::Function = $crate::process::Function::new(
                 || $crate::process::name_of(&$function),
-                |arguments| {
+                |arguments, handles| {
                     #[allow(unused_imports)]
                     use $crate::process::{MaybeError as _, NeverError as _};
-                    $crate::process::call($function, arguments, |returned| {
+                    $crate::process::call($function, arguments, handles, |returned| {
                         (&&$crate::process::Value(returned)).error()
                     })
                 },

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -99,17 +99,20 @@ pub fn active_children() -> Vec<Child> {
 
 /// In a forked child: lets go of the children of its parent.
 pub(super) fn let_go() -> std::io::Result<()> {
-    let nowhere = std::fs::File::open("/dev/null")?;
-    let mut children = children();
-    for child in children.drain(..) {
+    let mut lines = Vec::from_iter(server::descriptor());
+    for child in children().drain(..) {
         let inner = &child.0;
-        let status = inner.status.as_ref().map(AsRawFd::as_raw_fd);
-        for descriptor in [inner.control.as_raw_fd(), inner.pidfd.as_raw_fd()].into_iter().chain(status) {
-            island::blank(descriptor, &nowhere);
-        }
+        lines.extend([inner.control.as_raw_fd(), inner.pidfd.as_raw_fd()]);
+        lines.extend(inner.status.as_ref().map(AsRawFd::as_raw_fd));
     }
-    if let Some(line) = server::descriptor() {
-        island::blank(line, &nowhere);
+    blank(&lines)
+}
+
+/// In a forked child: makes descriptors of its parent lead nowhere.
+pub(super) fn blank(descriptors: &[RawFd]) -> std::io::Result<()> {
+    let nowhere = std::fs::File::open("/dev/null")?;
+    for &descriptor in descriptors {
+        island::blank(descriptor, &nowhere);
     }
     Ok(())
 }

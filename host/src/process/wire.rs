@@ -20,6 +20,8 @@ pub(super) struct Order {
     /// Variables of the environment, as bytes.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) directory: Option<Vec<u8>>,
+    /// How many of the descriptors belong to the arguments; they come first.
+    pub(super) handles: usize,
 }
 
 /// What came of it: the result's bytes, or why there is none.

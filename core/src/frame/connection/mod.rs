@@ -156,6 +156,11 @@ where
     }
 
     /// The wire.
+    pub fn io(&self) -> &Io {
+        &self.wire.io
+    }
+
+    /// The wire, to change it.
     pub fn io_mut(&mut self) -> &mut Io {
         &mut self.wire.io
     }
