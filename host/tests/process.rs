@@ -1,5 +1,8 @@
 //! Processes by every start method, held to what Python's `multiprocessing.Process` does, and to more.
 
+#[macro_use]
+mod methods;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::process::Command;
@@ -123,36 +126,6 @@ register!(
     does_not_heed_sigterm,
     runs_a_body_by_fork,
 );
-
-/// Runs each test by spawn and by the fork server here, and by fork in a child, since this process has threads.
-macro_rules! by_every_method {
-    ($($name:ident),+ $(,)?) => {
-        $(
-            mod $name {
-                #[test]
-                fn by_spawn() {
-                    super::$name(super::StartMethod::Spawn);
-                }
-                #[test]
-                fn by_forkserver() {
-                    super::$name(super::StartMethod::ForkServer);
-                }
-                #[test]
-                fn by_fork() {
-                    let name = stringify!($name).to_owned();
-                    let child = super::Process::new(super::runs_a_body_by_fork, name).method(super::StartMethod::Spawn);
-                    child.start().unwrap().result().unwrap();
-                }
-            }
-        )+
-        fn runs_a_body_by_fork(name: String) {
-            match name.as_str() {
-                $(stringify!($name) => $name(StartMethod::Fork),)+
-                other => panic!("no body {other}"),
-            }
-        }
-    };
-}
 
 by_every_method![
     a_function_runs_elsewhere_and_its_result_comes_back,

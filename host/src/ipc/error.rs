@@ -3,9 +3,10 @@
 use std::{fmt, io};
 
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 
-/// Why a call failed. Each variant names what the caller can do.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Why a call failed. Each variant names what the caller can do. It can be what a process returns.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Error {
     /// The other end was closed, and all that it sent has been received. Python's `EOFError`.
@@ -53,7 +54,21 @@ pub enum Error {
     /// A size that makes no sense: none at all, or more than can be.
     Config,
     /// What the system says.
-    Os(Errno),
+    Os(#[serde(with = "number")] Errno),
+}
+
+/// An `errno` among bytes.
+mod number {
+    use super::{Deserialize, Errno, Serialize};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn serialize<S: serde::Serializer>(errno: &Errno, to: S) -> Result<S::Ok, S::Error> {
+        (*errno as i32).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Errno, D::Error> {
+        Ok(Errno::from_raw(i32::deserialize(from)?))
+    }
 }
 
 impl fmt::Display for Error {
