@@ -1,0 +1,263 @@
+//! Processes that put, get, send, receive and hold locks are killed at random moments. Nobody else may wait for them, lose
+//! something by it, or get something twice; and nothing may be left of them.
+//!
+//! `TIDEMILL_KILLS` says how many moments for each; otherwise 150.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidemill_host::ipc::{Array, Connection, Error, Lock, LockError, Queue, pipe};
+use tidemill_host::process::{Process, Running, active_children};
+use tidemill_host::register;
+
+/// Longer than anything here may take.
+const BOUND: Duration = Duration::from_secs(20);
+
+fn kills() -> u64 {
+    std::env::var("TIDEMILL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
+}
+
+/// Moments, different in each run; the seed is printed when a test fails.
+struct Moments(u64);
+
+impl Moments {
+    fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        println!("seed {}", now.as_nanos() as u64);
+        Self(now.as_nanos() as u64 | 1)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn pass(&mut self) {
+        let pause = Duration::from_micros(self.below(2500));
+        let until = Instant::now() + pause;
+        thread::sleep(pause.saturating_sub(Duration::from_micros(200)));
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// An item: who put it, which of theirs it is, and bytes that follow from that.
+type Item = (u64, u64, Vec<u8>);
+
+fn item(name: u64, number: u64) -> Item {
+    let len = (name.wrapping_mul(31) ^ number.wrapping_mul(number)) as usize % 200;
+    (name, number, (0..len).map(|at| (number as usize + at) as u8).collect())
+}
+
+/// Puts items for ever, and says how many it has.
+fn puts((queue, name, put): (Queue<Item>, u64, Array<u64>)) -> Result<(), Error> {
+    for number in 0.. {
+        queue.put(&item(name, number))?;
+        put.set(0, number + 1);
+    }
+    Ok(())
+}
+
+/// How many items a getter's log has room for.
+const LOG: usize = 1 << 16;
+
+/// Gets items for ever, and notes each.
+fn gets((queue, log): (Queue<Item>, Array<u64>)) -> Result<(), Error> {
+    for at in 1..LOG {
+        let (name, number, bytes) = queue.get()?;
+        assert_eq!(item(name, number).2, bytes);
+        log.set(at, name << 32 | number);
+        log.set(0, at as u64);
+    }
+    Ok(())
+}
+
+fn message(number: usize) -> Vec<u8> {
+    // Few are longer than a part of the ring.
+    let len = if number.is_multiple_of(16) { 40_000 } else { number * 7 % 300 };
+    (0..len).map(|at| (number + at) as u8).collect()
+}
+
+fn sends(mut end: Connection) -> Result<(), Error> {
+    (0..).try_for_each(|number| end.send_bytes(&message(number), 0, None))
+}
+
+fn receives(mut end: Connection) -> Result<(), Error> {
+    (0..).try_for_each(|number| end.recv_bytes(None).map(|bytes| assert_eq!(bytes, message(number))))
+}
+
+/// Changes two numbers that are to be the same.
+fn changes((lock, two): (Lock, Array<u64>)) -> Result<(), Error> {
+    loop {
+        let _guard = lock.acquire(None).or_else(|error| repair(error, &two))?;
+        let number = two.get(0).unwrap_or(0);
+        two.set(0, number + 1);
+        two.set(1, number + 1);
+    }
+}
+
+fn repair(error: LockError, two: &Array<u64>) -> Result<tidemill_host::ipc::Guard, Error> {
+    let guard = error.into_guard()?;
+    two.set(1, two.get(0).unwrap_or(0));
+    Ok(guard)
+}
+
+fn all_in_turn((): ()) -> Vec<(usize, usize)> {
+    let mut moments = Moments::new();
+    let mut left = Vec::new();
+    for test in [killed_at_the_queue, killed_at_the_pipe, killed_with_the_lock] {
+        // The fork server is there before anything is counted.
+        Process::new(nothing, ()).start().unwrap().join();
+        active_children();
+        let before = held();
+        test(&mut moments, kills());
+        active_children();
+        left.push((before, held()));
+    }
+    left
+}
+
+fn nothing((): ()) {}
+
+/// Descriptors, and mappings of shared memory.
+fn held() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    std::fs::read_dir("/proc/self/fd").unwrap().count() + 1000 * maps.matches("memfd:tidemill").count()
+}
+
+register!(puts, gets, sends, receives, changes, all_in_turn, nothing);
+
+/// In a process of its own, whose descriptors are its own.
+#[test]
+fn nobody_waits_for_the_killed_and_nothing_of_theirs_is_left() {
+    let began = Instant::now();
+    let left = Process::new(all_in_turn, ()).start().unwrap().result().unwrap();
+    for (before, after) in left {
+        assert_eq!(before, after, "descriptors, and 1000 for each mapping");
+    }
+    println!("{} moments of each kind in {:?}", kills(), began.elapsed());
+}
+
+fn kill<R>(process: &Running<R>) {
+    process.kill().unwrap();
+    process.join();
+}
+
+fn killed_at_the_queue(moments: &mut Moments, count: u64) {
+    // It is full, or empty, most of the time, and now and then its ring begins anew.
+    let queue: Queue<Item> = Queue::with_capacity(20, 4096).unwrap();
+    for round in 0..count {
+        let log = Array::new(LOG).unwrap();
+        let put: Vec<Array<u64>> = (0..2).map(|_| Array::new(1).unwrap()).collect();
+        let start = |name: u64| Process::new(puts, (queue.clone(), 2 * round + name, put[name as usize].clone()));
+        let putters = [start(0).start().unwrap(), start(1).start().unwrap()];
+        let getter = Process::new(gets, (queue.clone(), log.clone())).start().unwrap();
+        moments.pass();
+        let first = moments.below(3);
+        match first {
+            0 => kill(&putters[0]),
+            1 => kill(&putters[1]),
+            _ => kill(&getter),
+        }
+        // The others go on: who puts puts more, as long as somebody gets.
+        if first < 2 {
+            let other = &put[1 - first as usize];
+            let (before, began) = (other.get(0), Instant::now());
+            while other.get(0) == before {
+                assert!(began.elapsed() < BOUND, "the other putter waits");
+                assert!(log.get(0) < Some(LOG as u64 - 1), "the log is full");
+                thread::sleep(Duration::from_micros(100));
+            }
+        }
+        moments.pass();
+        putters.iter().for_each(kill);
+        kill(&getter);
+        // What was put is in the log or in the queue, each once and in order; but one that the getter had taken.
+        let mut next = [0; 2];
+        let mut missing = 0;
+        let mut see = |name: u64, number: u64| {
+            let at = &mut next[(name - 2 * round) as usize];
+            assert!(number == *at || number == *at + 1, "{number} of {name} after {at}");
+            missing += number - *at;
+            *at = number + 1;
+        };
+        let logged = log.get(0).unwrap() as usize;
+        log.slice(1..logged + 1).into_iter().for_each(|entry| see(entry >> 32, entry & 0xffff_ffff));
+        while !queue.is_empty() {
+            let (name, number, bytes) = queue.get_timeout(BOUND).unwrap();
+            assert_eq!(item(name, number).2, bytes);
+            see(name, number);
+        }
+        for (next, put) in next.into_iter().zip(&put) {
+            // The last put may have been done and not been told; the last that was got may have been the last put.
+            let put = put.get(0).unwrap();
+            assert!(next == put || next == put + 1 || (next + 1 == put && missing == 0), "{next} of {put}");
+            missing += u64::from(next + 1 == put);
+        }
+        assert!(missing <= 1, "one getter has taken one at most, not {missing}");
+        // And it still works.
+        queue.put_timeout(&item(0, 0), BOUND).unwrap();
+        assert_eq!(queue.get_timeout(BOUND), Ok(item(0, 0)));
+    }
+}
+
+fn killed_at_the_pipe(moments: &mut Moments, count: u64) {
+    for _ in 0..count / 2 {
+        let (mut here, there) = pipe(true).unwrap();
+        let sender = Process::new(sends, there).start().unwrap();
+        let killer = killed_after(&sender, moments);
+        let mut number = 0;
+        let why = loop {
+            match here.recv_bytes(None) {
+                Ok(bytes) => assert_eq!(bytes, message(number)),
+                Err(error) => break error,
+            }
+            number += 1;
+        };
+        assert_eq!(why, Error::BrokenPipe);
+        killer.join().unwrap();
+        sender.join();
+
+        let (mut here, there) = pipe(true).unwrap();
+        let receiver = Process::new(receives, there).start().unwrap();
+        let killer = killed_after(&receiver, moments);
+        let why = (0..).find_map(|number| here.send_bytes(&message(number), 0, None).err());
+        assert_eq!(why, Some(Error::BrokenPipe));
+        killer.join().unwrap();
+        receiver.join();
+    }
+}
+
+/// A thread that kills it after a while.
+fn killed_after<R>(process: &Running<R>, moments: &mut Moments) -> thread::JoinHandle<()> {
+    let (child, mut moments) = ((**process).clone(), Moments(moments.below(u64::MAX) | 1));
+    thread::spawn(move || {
+        moments.pass();
+        child.kill().unwrap();
+    })
+}
+
+fn killed_with_the_lock(moments: &mut Moments, count: u64) {
+    let (lock, two) = (Lock::new().unwrap(), Array::new(2).unwrap());
+    let mut told = 0;
+    for _ in 0..count {
+        let start = || Process::new(changes, (lock.clone(), two.clone())).start().unwrap();
+        let changers = [start(), start()];
+        moments.pass();
+        changers.iter().for_each(kill);
+        let guard = match lock.acquire(Some(BOUND)) {
+            Ok(guard) => guard,
+            Err(error) => {
+                assert!(matches!(error, LockError::HolderDied(_)), "{error}");
+                told += 1;
+                repair(error, &two).unwrap()
+            }
+        };
+        assert_eq!(two.get(0), two.get(1), "half changed, and nobody was told");
+        drop(guard);
+    }
+    println!("{told} died holding the lock");
+}
