@@ -25,6 +25,7 @@
 //! | [`frame`] | messages between programs over any wire: one frame, two carriers, channels, requests, an orderly end |
 //! | [`http`] | HTTP/1.1 without sockets: client, server, ranges, conditions |
 //! | [`robots`] | what a site asks of crawlers: RFC 9309, for one agent, in fixed memory |
+//! | [`serve`] | servers of any protocol: so many connections, each a task; echo, lines, datagrams, and their clients |
 //! | [`net`] | the network trait, its adapters, and the smoltcp stack; address classes, ports and their services |
 //! | [`url`] | URLs: RFC 3986, Python's `urllib.parse`, and the URL Standard in a fixed buffer |
 //!
@@ -58,6 +59,7 @@ pub mod queue;
 pub mod random;
 pub mod robots;
 pub mod sched;
+pub mod serve;
 mod sync;
 pub mod task;
 pub mod time;

@@ -69,7 +69,7 @@ pub enum Requested {
     Whole,
     /// One range, or several that touch or overlap and so come to one. Within the file.
     One(ByteRange),
-    /// Several ranges apart from each other.
+    /// Several ranges apart from each other: see [`several`].
     Several,
     /// No byte of the file is asked for: answer 416.
     Unsatisfiable,
@@ -79,36 +79,45 @@ impl Requested {
     /// Reads the value of a `Range` field for a file of `length` bytes. O(n) in the value's size, and at most
     /// [`MAX_RANGES`] ranges are compared.
     pub fn parse(value: &[u8], length: u64) -> Self {
-        let Some((unit, set)) = split_once(value, b'=') else { return Self::Whole };
-        if !unit.eq_ignore_ascii_case(b"bytes") {
-            return Self::Whole;
+        match several(value, length).as_deref() {
+            None => Self::Whole,
+            Some([]) => Self::Unsatisfiable,
+            Some([one]) => Self::One(*one),
+            Some(_) => Self::Several,
         }
-        let mut ranges = heapless::Vec::<ByteRange, MAX_RANGES>::new();
-        let mut named = 0;
-        for element in set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()) {
-            let Ok(range) = one(element, length) else { return Self::Whole };
-            named += 1;
-            if named > MAX_RANGES {
-                return Self::Whole;
-            }
-            if let Some(range) = range {
-                // There are no more than were named, so it fits.
-                let _ = ranges.push(range);
-            }
-        }
-        ranges.sort_unstable();
-        let Some((first, rest)) = ranges.split_first() else {
-            return if named == 0 { Self::Whole } else { Self::Unsatisfiable };
-        };
-        let mut joined = *first;
-        for range in rest {
-            if range.start > joined.end {
-                return Self::Several;
-            }
-            joined.end = joined.end.max(range.end);
-        }
-        Self::One(joined)
     }
+}
+
+/// The ranges that a `Range` field asks for of a file of `length` bytes: in order, within the file, joined where they touch
+/// or overlap, so that together they are never longer than the file. `None`: the field is to be ignored.
+pub fn several(value: &[u8], length: u64) -> Option<heapless::Vec<ByteRange, MAX_RANGES>> {
+    let (unit, set) = split_once(value, b'=')?;
+    if !unit.eq_ignore_ascii_case(b"bytes") {
+        return None;
+    }
+    let mut ranges = heapless::Vec::<ByteRange, MAX_RANGES>::new();
+    let mut named = 0;
+    for element in set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()) {
+        let range = one(element, length).ok()?;
+        named += 1;
+        if named > MAX_RANGES {
+            return None;
+        }
+        if let Some(range) = range {
+            // There are no more than were named, so it fits.
+            let _ = ranges.push(range);
+        }
+    }
+    ranges.sort_unstable();
+    let mut joined = heapless::Vec::<ByteRange, MAX_RANGES>::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            // No more than there were.
+            _ => drop(joined.push(range)),
+        }
+    }
+    (named > 0).then_some(joined)
 }
 
 /// An element of a `Range` field that is not a range.

@@ -157,6 +157,11 @@ pub trait Stack {
     /// Writes what fits, at least one byte unless `buf` is empty.
     fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error>;
 
+    /// As [`send`](Self::send), when more follows at once: the stack may hold it back until then, to send both together.
+    fn send_more(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
+        self.send(socket, buf)
+    }
+
     /// Ends our half once what was sent has gone out; the other half can still be read.
     fn shutdown(&mut self, socket: Handle) -> Result<(), Error>;
 

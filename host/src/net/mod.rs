@@ -40,13 +40,15 @@ mod waker;
 
 pub use waker::Waker;
 
-use std::io::{self, Write as _};
+use std::ffi::c_int;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration as StdDuration;
 
 use entry::{Entry, Kind, Phase};
 use error::{failure, no_descriptor};
+use nix::libc;
 use nix::sys::epoll::EpollFlags;
 use poller::Poller;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -138,6 +140,16 @@ impl Net {
             let mut at = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
             Ok(nix::sys::sendfile::sendfile64(stream, file, Some(&mut at), count)? as u64)
         })
+    }
+
+    fn send_with(&mut self, socket: Handle, buf: &[u8], flags: c_int) -> nb::Result<usize, Error> {
+        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
+        if buf.is_empty() {
+            return entry.up().map(|()| 0).map_err(nb::Error::Other);
+        }
+        let count = entry.write(|stream| SockRef::from(stream).send_with_flags(buf, flags))?;
+        entry.writable = count == buf.len();
+        Ok(count)
     }
 
     /// Takes what the poller told of a socket. Events of a closed one may still be on their way: they are dropped.
@@ -329,13 +341,11 @@ impl Stack for Net {
     }
 
     fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
-        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
-        if buf.is_empty() {
-            return entry.up().map(|()| 0).map_err(nb::Error::Other);
-        }
-        let count = entry.write(|stream| (&*stream).write(buf))?;
-        entry.writable = count == buf.len();
-        Ok(count)
+        self.send_with(socket, buf, libc::MSG_NOSIGNAL)
+    }
+
+    fn send_more(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
+        self.send_with(socket, buf, libc::MSG_NOSIGNAL | libc::MSG_MORE)
     }
 
     fn shutdown(&mut self, socket: Handle) -> Result<(), Error> {

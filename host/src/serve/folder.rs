@@ -77,6 +77,7 @@ impl Folder {
                     etag: heapless::String::new(),
                     modified: None,
                     content_type: "text/html; charset=utf-8",
+                    encoding: None,
                 })
             }
         }
@@ -90,7 +91,14 @@ fn opened(file: File, metadata: &std::fs::Metadata, name: &[u8]) -> Opened<Page>
     let _ = write!(etag, "\"{:x}-{:x}-{:x}-{:x}\"", metadata.dev(), metadata.ino(), metadata.len(), changed as u64);
     // A time to come must not be told (RFC 9110, section 8.8.2.1), and it would match nothing anyway.
     let modified = u64::try_from(metadata.mtime()).ok().filter(|&modified| modified <= unix_time());
-    Opened { len: metadata.len(), file: Page::File(file), etag, modified, content_type: media::type_of(name) }
+    Opened {
+        len: metadata.len(),
+        file: Page::File(file),
+        etag,
+        modified,
+        content_type: media::type_of(name),
+        encoding: None,
+    }
 }
 
 fn unix_time() -> u64 {

@@ -44,7 +44,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use folder::{Folder, Page};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tidemill_core::executor::{self, Program as _};
-use tidemill_core::http::serve::{self, Connection};
+use tidemill_core::http::serve::{self, Connection, Desk, Files};
 pub use tidemill_core::http::serve::{Limits, Served};
 use tidemill_core::net;
 use tidemill_core::pool::Slot;
@@ -59,6 +59,9 @@ const HEAD: usize = 8 * 1024;
 /// An answer up to this size goes out in one call.
 const SCRATCH: usize = 64 * 1024;
 
+/// How many connections are answered, or read from, at once; the others wait for a request.
+const DESKS: usize = 1024;
+
 /// How many connections may wait to be accepted.
 const BACKLOG: usize = 1024;
 
@@ -68,7 +71,8 @@ const OTHER_DESCRIPTORS: u64 = 32;
 /// How long answers that have begun may take once the server is to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-type Slots = Box<[Slot<Connection<Page, HEAD>>]>;
+type Slots = Box<[Slot<Connection<Page>>]>;
+type Desks = Box<[Desk<HEAD>]>;
 
 /// What to serve, where, and how much of it.
 #[derive(Clone, Debug)]
@@ -117,7 +121,7 @@ impl std::error::Error for Error {}
 /// A folder being served. See the [module](self).
 pub struct Server {
     net: Net,
-    program: serve::Server<Folder, Slots, Box<[u8]>, Page, HEAD>,
+    program: serve::Server<Folder, Slots, Box<[u8]>, Desks, Page, HEAD>,
     local: SocketAddr,
     slots: usize,
 }
@@ -140,7 +144,9 @@ impl Server {
         let slots = wanted.min(affordable).clamp(2, MAX_SOCKETS - 1);
         let mut net = Net::new(slots + 1).map_err(Error::System)?;
         let storage: Slots = std::iter::repeat_with(|| Slot::EMPTY).take(slots).collect();
-        let mut program = serve::Server::new(folder, storage, vec![0; SCRATCH].into_boxed_slice(), options.limits);
+        let desks: Desks = std::iter::repeat_with(|| Desk::EMPTY).take(slots.min(DESKS)).collect();
+        let files = Files::new(folder, vec![0; SCRATCH].into_boxed_slice(), desks, options.limits);
+        let mut program = serve::server(files, storage);
         let local = program.listen(&mut net, options.bind, BACKLOG).map_err(Error::Listen)?;
         Ok(Self { net, program, local, slots })
     }
@@ -157,7 +163,7 @@ impl Server {
 
     /// How many bytes are kept for connections, used or not; the system's socket buffers come on top.
     pub fn memory(&self) -> usize {
-        self.slots * size_of::<Slot<Connection<Page, HEAD>>>() + SCRATCH
+        self.slots * size_of::<Slot<Connection<Page>>>() + self.slots.min(DESKS) * size_of::<Desk<HEAD>>() + SCRATCH
     }
 
     /// What makes [`run`](Self::run) look at `stop`; may be used from a signal handler.

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tidemill_core::executor::Program;
-use tidemill_core::http::serve::{Connection, Content as Serve, Limits, Opened, Refusal, Served};
+use tidemill_core::http::serve::{self, Connection, Content as Serve, Desk, Files, Limits, Opened, Refusal, Served};
 use tidemill_core::http::server::Head;
 use tidemill_core::net::{Error, Handle, Stack};
 use tidemill_core::pool::Slot;
@@ -20,7 +20,7 @@ const CHUNK: usize = 1024;
 /// How many connections wait to be accepted, at most.
 pub(super) const BACKLOG: usize = 8;
 
-type Core = tidemill_core::http::serve::Server<Mine, Box<[Slot<Connection<(), HEAD>>]>, Box<[u8]>, (), HEAD>;
+type Core = serve::Server<Mine, Box<[Slot<Connection<()>>]>, Box<[u8]>, Box<[Desk<HEAD>]>, (), HEAD>;
 
 /// Core's HTTP server over one file of seeded bytes.
 pub(crate) struct Server {
@@ -39,9 +39,10 @@ impl Server {
             seed: scenario.seed,
             content: Content::new(scenario.seed),
         };
-        let slots = (0..connections).map(|_| Slot::EMPTY).collect();
-        let server = Core::new(mine, slots, vec![0; CHUNK].into(), Limits::default());
-        Self { core: server, local, listens: false }
+        let slots: Box<[_]> = (0..connections).map(|_| Slot::EMPTY).collect();
+        let desks = (0..connections).map(|_| Desk::EMPTY).collect();
+        let files = Files::new(mine, vec![0; CHUNK].into(), desks, Limits::default());
+        Self { core: serve::server(files, slots), local, listens: false }
     }
 }
 
@@ -73,7 +74,14 @@ impl<S: Stack> Serve<S> for Mine {
         let mut etag = heapless::String::new();
         // Two numbers of at most 16 digits, and 3 more characters, always fit.
         let _ = core::fmt::write(&mut etag, format_args!("\"{:x}-{:x}\"", self.seed, self.size));
-        Ok(Opened { file: (), len: self.size, etag, modified: None, content_type: "application/octet-stream" })
+        Ok(Opened {
+            file: (),
+            len: self.size,
+            etag,
+            modified: None,
+            content_type: "application/octet-stream",
+            encoding: None,
+        })
     }
 
     fn read(&mut self, (): &mut (), offset: u64, buf: &mut [u8]) -> Result<usize, Error> {

@@ -71,6 +71,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use tidemill_core::serve::Echo;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 use toml::Spanned;
 
@@ -87,8 +88,8 @@ use file::File;
 use program::End;
 use program::client::Client;
 use program::download::{Download, File as Kept};
-use program::echo::{Echo, Shout};
-use program::greet::{Greet, NAME_MAX, Visit};
+use program::echo::{CHUNK, Shout};
+use program::greet::{NAME_MAX, Visit, greet};
 use program::serial::{Receive, Transmit};
 use program::server::{BACKLOG, Server};
 
@@ -274,8 +275,12 @@ impl Scenario {
                     tuned::<_, MANY>(world, host, make)
                 }
             }
-            Program::Echo => tuned::<_, SOME>(world, host, move |_| Server::<Echo>::new(ipv6, ECHO)),
-            Program::Greet => tuned::<_, SOME>(world, host, move |_| Server::<Greet>::new(ipv6, GREETING)),
+            Program::Echo => tuned::<_, SOME>(world, host, move |_| {
+                Server::new(ipv6, ECHO, SOME - BACKLOG, |_| Echo::<CHUNK>::new())
+            }),
+            Program::Greet => {
+                tuned::<_, SOME>(world, host, move |_| Server::new(ipv6, GREETING, SOME - BACKLOG, |_| greet()))
+            }
             Program::Shout { to, size } => {
                 let (server, end) = (server(to, ECHO), ends.add(&host.name));
                 tuned::<_, FEW>(world, host, move |boot| {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tidemill_core::executor::Program;
 use tidemill_core::fetch::{self, Failure, Fetch, Options, STATE_BYTES_MAX, Sink, Source, State, Validator};
-use tidemill_core::http::serve::{Connection, Content, Limits, Opened, Refusal, Served, Server};
+use tidemill_core::http::serve::{self, Connection, Content, Desk, Limits, Opened, Refusal, Served, Server};
 use tidemill_core::http::server::Head;
 use tidemill_core::net::{Error, Handle, Stack};
 use tidemill_core::pool::Slot;
@@ -45,7 +45,7 @@ impl<S: Stack> Content<S> for Files {
 
     fn open(&mut self, _: &Head<'_>) -> Result<Opened<()>, Refusal> {
         let etag = etag(self.0).as_str().try_into().unwrap_or_default();
-        Ok(Opened { file: (), len: SIZE, etag, modified: None, content_type: "text/plain" })
+        Ok(Opened { file: (), len: SIZE, etag, modified: None, content_type: "text/plain", encoding: None })
     }
 
     fn read(&mut self, (): &mut (), offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
@@ -67,8 +67,10 @@ impl<S: Stack> Content<S> for Files {
     fn served(&mut self, _: &Served<'_>) {}
 }
 
+type Core = Server<Files, Vec<Slot<Connection<()>>>, Vec<u8>, Vec<Desk<HEAD>>, (), HEAD>;
+
 struct Serving {
-    server: Server<Files, Vec<Slot<Connection<(), HEAD>>>, Vec<u8>, (), HEAD>,
+    server: Core,
     listens: bool,
 }
 
@@ -139,8 +141,9 @@ fn download(world: &mut World, trusting: bool) -> Outcome {
     let server = world
         .tuned_host::<_, SOCKETS>("server", SERVER, tuning, move |boot| {
             served.set(boot.epoch);
-            let slots = (0..8).map(|_| Slot::EMPTY).collect();
-            let server = Server::new(Files(boot.epoch), slots, vec![0; 1024], Limits::default());
+            let (slots, desks) = ((0..8).map(|_| Slot::EMPTY).collect(), (0..8).map(|_| Desk::EMPTY).collect());
+            let files = serve::Files::new(Files(boot.epoch), vec![0; 1024], desks, Limits::default());
+            let server = serve::server(files, slots);
             Serving { server, listens: false }
         })
         .map_err(told)?;

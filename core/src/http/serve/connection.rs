@@ -2,18 +2,16 @@
 
 use core::net::SocketAddr;
 
-use super::{Content, Limits, Opened, Refusal, Served, Shared};
-use crate::http::server::{Event, Request, Resource, Response, reason, respond};
+use super::desks::{Desk, INPUT, OUTPUT};
+use super::{Content, Files, Limits, Opened, Refusal, Served};
+use crate::http::server::{Error as Malformed, Event, Head, Multipart, Resource, Response, reason, respond};
+use crate::http::write::WriteError;
 use crate::net::{Error, Handle, Interest, Stack};
 use crate::pace::Pace;
+use crate::random::draw;
+use crate::serve::{Accepted, Crowd, Shared};
 use crate::task::{Context, Task};
 use crate::time::{Duration, Instant};
-
-/// Bytes read from the peer at a time. What it pipelines beyond that waits in its socket.
-const INPUT: usize = 1024;
-
-/// The longest head of an answer, with the text of an error.
-const OUTPUT: usize = 1024;
 
 /// How much of an answer goes out in one poll: then the others get their turn.
 const QUANTUM: u64 = 1 << 20;
@@ -27,16 +25,21 @@ const LINGER: usize = 1 << 20;
 /// How long a connection may be idle however much its place is needed.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long one that was refused may listen however much its slot is needed.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// What is said where there is no desk to say anything else.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 20\r\nContent-Type: text/plain\r\n\
+    Connection: close\r\nRetry-After: 1\r\n\r\nService Unavailable\n";
+
 /// A connection of a [`Server`](super::Server), as a task: it ends when the socket has been closed. Files are of type
-/// `F`; a request's head may have `HEAD` bytes.
+/// `F`. It is small: what a request needs beside it lies on a [`Desk`].
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Connection<F, const HEAD: usize> {
+pub struct Connection<F> {
     socket: Handle,
     peer: SocketAddr,
-    request: Request<HEAD>,
-    input: Buffer<INPUT>,
-    output: Buffer<OUTPUT>,
+    desk: Option<u32>,
     state: State<F>,
     /// When the peer has been too slow.
     deadline: Instant,
@@ -49,14 +52,16 @@ pub struct Connection<F, const HEAD: usize> {
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State<F> {
-    /// Between two requests; since when.
+    /// Between two requests, without a desk; since when.
     Idle(Instant),
     /// A request has begun.
     Head,
-    /// An answer goes out: what is in `output`, then the file's bytes.
+    /// An answer goes out: what is in the desk's output, then the file's bytes.
     Answer { body: Option<Body<F>>, sent: u64, keep: bool },
-    /// All was said; the peer is heard out. How many bytes more.
-    Linger(usize),
+    /// [`BUSY`] goes out; how much of it has.
+    Busy(usize),
+    /// All was said; the peer is heard out. How many bytes more, and whether it was refused, since when.
+    Linger { left: usize, refused: Option<Instant> },
 }
 
 #[derive(Debug)]
@@ -65,27 +70,18 @@ struct Body<F> {
     file: F,
     at: u64,
     end: u64,
+    parts: Option<Parts>,
 }
 
-/// Bytes in `bytes[start..end]`.
-#[derive(Debug)]
+/// The parts that are still to come of an answer in parts.
+#[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Buffer<const N: usize> {
-    bytes: [u8; N],
-    start: usize,
-    end: usize,
-}
-
-impl<const N: usize> Buffer<N> {
-    const EMPTY: Self = Self { bytes: [0; N], start: 0, end: 0 };
-
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
+struct Parts {
+    next: usize,
+    /// Of the whole file.
+    total: u64,
+    content_type: &'static str,
+    boundary: u64,
 }
 
 /// How a connection ends.
@@ -98,6 +94,8 @@ enum End {
     Abort,
     /// The peer was too slow.
     Late,
+    /// There is no desk for it, or not any more.
+    NoDesk,
 }
 
 impl From<Error> for End {
@@ -109,82 +107,18 @@ impl From<Error> for End {
 /// A step leads on, or waits, or ends the connection.
 type Step = nb::Result<(), End>;
 
-impl<F, const HEAD: usize> Connection<F, HEAD> {
-    /// A connection just accepted, idle. `refused`: there is no place for it, and it is only told so.
-    pub(super) fn new(socket: Handle, peer: SocketAddr, now: Instant, refused: bool, limits: &Limits) -> Self {
-        let mut connection = Self {
-            socket,
-            peer,
-            request: Request::new(),
-            input: Buffer::EMPTY,
-            output: Buffer::EMPTY,
-            state: State::Idle(now),
-            deadline: now + limits.first_byte,
-            began: now,
-            status: 0,
-            pace: Pace::new(limits.rate),
-        };
-        if refused {
-            connection.answer(503, None, false, &[("Retry-After", b"1")]);
-            connection.deadline = now + limits.stall;
-        }
-        connection
-    }
+/// What a connection is polled with.
+type Cx<'a, S, C, W, D, const HEAD: usize> = Context<'a, S, Shared<Files<C, W, D, HEAD>>>;
 
-    /// Begins an answer without a file: the status, and the same in words.
-    fn answer(&mut self, status: u16, date: Option<u64>, keep: bool, headers: &[(&str, &[u8])]) {
-        let text = reason(status).as_bytes();
-        let out = &mut self.output.bytes;
-        let answer = Response::plain(status, text.len() as u64 + 1);
-        let Ok(mut len) = answer.write_head(out, date, "text/plain", keep, headers) else {
-            // Only `Location` can be too long, and 414 has none.
-            return self.answer(414, date, false, &[]);
-        };
-        if self.request.head().method() != "HEAD"
-            && let Some(room) = out.get_mut(len..=len + text.len())
-        {
-            room[..text.len()].copy_from_slice(text);
-            room[text.len()] = b'\n';
-            len += text.len() + 1;
-        }
-        self.begin(status, len, None, keep);
-    }
-
-    /// Begins an answer whose head is in the output, `len` bytes long.
-    fn begin(&mut self, status: u16, len: usize, body: Option<Body<F>>, keep: bool) {
-        (self.output.start, self.output.end) = (0, len);
-        self.status = status;
-        self.state = State::Answer { body, sent: 0, keep };
-    }
-
-    /// Feeds what has been read to the decoder. `None`: the head needs more. Else whether the whole request was there;
-    /// what there was of its body is dropped.
-    fn decode(&mut self) -> Result<Option<bool>, crate::http::server::Error> {
-        let mut head = false;
-        loop {
-            let (taken, event) = self.request.receive(self.input.rest())?;
-            let whole = match event {
-                Event::NeedMore => Some(false),
-                Event::End => Some(true),
-                Event::Head => {
-                    head = true;
-                    None
-                }
-                Event::Body(_) => None,
-            };
-            self.input.start += taken;
-            if let Some(whole) = whole {
-                return Ok(head.then_some(whole));
-            }
-        }
-    }
-
-    /// The bytes of the body that are still to be sent.
-    fn left(&self) -> u64 {
-        match &self.state {
-            State::Answer { body: Some(body), .. } => body.end - body.at,
-            _ => 0,
-        }
+impl<F> Connection<F> {
+    /// A connection just accepted, idle; or refused, and only told so.
+    pub(super) fn new(accepted: Accepted, limits: &Limits, crowd: &mut Crowd) -> Self {
+        let Accepted { socket, peer, now, refused } = accepted;
+        let (state, patience) =
+            if refused { (State::Busy(0), limits.stall) } else { (State::Idle(now), limits.first_byte) };
+        crowd.idle += usize::from(!refused);
+        let pace = Pace::new(limits.rate);
+        Self { socket, peer, desk: None, state, deadline: now + patience, began: now, status: 0, pace }
     }
 
     /// Polls again when the socket is ready, unless the peer has been too slow.
@@ -197,191 +131,410 @@ impl<F, const HEAD: usize> Connection<F, HEAD> {
         Err(nb::Error::WouldBlock)
     }
 
-    /// Reads, and answers a request that is whole.
-    fn read<S, C, W>(&mut self, cx: &mut Context<'_, S, Shared<C, W>>) -> Step
+    /// Begins an answer without a file: the status, and the same in words.
+    fn answer<S, C, const HEAD: usize>(
+        &mut self,
+        desk: &mut Desk<HEAD>,
+        content: &C,
+        status: u16,
+        keep: bool,
+        headers: &[(&str, &[u8])],
+    ) where
+        S: Stack,
+        C: Content<S>,
+    {
+        let text = reason(status).as_bytes();
+        let date = content.unix_time(self.began);
+        let out = &mut desk.output.bytes;
+        let answer = Response::plain(status, text.len() as u64 + 1);
+        let head = answer.write_head(out, date, "text/plain", keep, headers);
+        let head = head.and_then(|len| append(out, len, content.headers()));
+        let Ok(mut len) = head else {
+            // Only `Location` can be too long, and 414 has none.
+            desk.output.end = 0;
+            return if status == 414 {
+                self.begin(desk, status, 0, None, false);
+            } else {
+                self.answer::<S, C, HEAD>(desk, content, 414, false, &[]);
+            };
+        };
+        if desk.request.head().method() != "HEAD"
+            && let Some(room) = out.get_mut(len..=len + text.len())
+        {
+            room[..text.len()].copy_from_slice(text);
+            room[text.len()] = b'\n';
+            len += text.len() + 1;
+        }
+        self.begin(desk, status, len, None, keep);
+    }
+
+    /// Begins an answer whose head is in the output, `len` bytes long.
+    fn begin<const HEAD: usize>(
+        &mut self,
+        desk: &mut Desk<HEAD>,
+        status: u16,
+        len: usize,
+        body: Option<Body<F>>,
+        keep: bool,
+    ) {
+        (desk.output.start, desk.output.end) = (0, len);
+        self.status = status;
+        self.state = State::Answer { body, sent: 0, keep };
+    }
+
+    /// Decides what to answer to the request that was read. `keep`: the connection may live on.
+    fn fulfil<S, C, const HEAD: usize>(&mut self, desk: &mut Desk<HEAD>, keep: bool, content: &mut C)
     where
         S: Stack,
         C: Content<S, File = F>,
     {
-        if self.input.is_empty() {
-            let read = match cx.net.recv(self.socket, &mut self.input.bytes) {
+        let head = desk.request.head();
+        let keep = keep && desk.request.keep_alive();
+        if !matches!(head.method(), "GET" | "HEAD") {
+            return self.answer(desk, content, 405, keep, &[]);
+        }
+        let Opened { file, len, etag, modified, content_type, encoding } = match content.open(&head) {
+            Ok(opened) => opened,
+            Err(Refusal::Status(503)) => return self.answer(desk, content, 503, keep, &[("Retry-After", b"1")]),
+            Err(Refusal::Status(status)) => return self.answer(desk, content, status, keep, &[]),
+            Err(Refusal::Unauthorized) => {
+                let challenge: &[u8] = b"Basic realm=\"tidemill\", charset=\"UTF-8\"";
+                return self.answer(desk, content, 401, keep, &[("WWW-Authenticate", challenge)]);
+            }
+            Err(Refusal::Folder) => {
+                let mut location = heapless::String::<OUTPUT>::new();
+                return match with_slash(head.path(), head.query(), &mut location) {
+                    Ok(()) => self.answer(desk, content, 301, keep, &[("Location", location.as_bytes())]),
+                    Err(core::fmt::Error) => self.answer(desk, content, 414, keep, &[]),
+                };
+            }
+        };
+        let mut response = respond(&head, &Resource { len, etag: &etag, modified });
+        let mut headers = heapless::Vec::<(&str, &[u8]), 3>::new();
+        // Three, for which there is room.
+        // Browsers take the type as it is told, or a text file of somebody else's could become a page of ours.
+        let _ = headers.push(("X-Content-Type-Options", b"nosniff"));
+        if let Some(encoding) = encoding {
+            let _ = headers.push(("Vary", b"Accept-Encoding"));
+            if matches!(response.status, 200 | 206) {
+                let _ = headers.push(("Content-Encoding", encoding.as_bytes()));
+            }
+        }
+        let boundary = draw(self.began.as_ticks(), &[len, u64::from(self.peer.port()), modified.unwrap_or(0)]);
+        let multipart = if response.several { Multipart::new(&head, len, content_type, boundary) } else { None };
+        let (date, out) = (content.unix_time(self.began), &mut desk.output.bytes);
+        let (written, parts) = if let Some(multipart) = multipart {
+            response = multipart.response(response);
+            let parts = Parts { next: 0, total: len, content_type, boundary };
+            (response.write_head(out, date, &multipart.media_type(), keep, &headers), Some(parts))
+        } else {
+            (response.write_head(out, date, content_type, keep, &headers), None)
+        };
+        match written.and_then(|len| append(out, len, content.headers())) {
+            Ok(len) => {
+                let range = response.body.map(|range| (range.start(), range.end()));
+                let range = range.or(parts.is_some().then_some((0, 0)));
+                let body = range.map(|(at, end)| Body { file, at, end, parts });
+                self.begin(desk, response.status, len, body, keep);
+            }
+            // A content type that is none, or far too long.
+            Err(_) => self.answer(desk, content, 500, keep, &[]),
+        }
+    }
+
+    /// The bytes of the body that are still to be sent, of this part of it.
+    fn left(&self) -> u64 {
+        match &self.state {
+            State::Answer { body: Some(body), .. } => body.end - body.at,
+            _ => 0,
+        }
+    }
+
+    /// Puts the head of the next part where the head of the answer was, if there is a next part.
+    fn next_part<const HEAD: usize>(&mut self, desk: &mut Desk<HEAD>) -> Result<(), End> {
+        let State::Answer { body: Some(body), .. } = &mut self.state else { return Ok(()) };
+        let Some(mut parts) = body.parts.take() else { return Ok(()) };
+        let head = desk.request.head();
+        let multipart = Multipart::new(&head, parts.total, parts.content_type, parts.boundary).ok_or(End::Abort)?;
+        let (len, range) = multipart.part(parts.next, &mut desk.output.bytes).map_err(|_| End::Abort)?;
+        (desk.output.start, desk.output.end) = (0, len);
+        if let Some(range) = range {
+            (body.at, body.end) = (range.start(), range.end());
+            parts.next += 1;
+            body.parts = Some(parts);
+        }
+        Ok(())
+    }
+}
+
+impl<F> Connection<F> {
+    /// Waits for the first byte of a request, and takes a desk for it.
+    fn idle<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>, since: Instant) -> Step
+    where
+        S: Stack,
+        C: Content<S, File = F>,
+        W: AsMut<[u8]>,
+        D: AsMut<[Desk<HEAD>]>,
+    {
+        let owner = cx.token();
+        let Files { scratch, desks, limits, .. } = &mut cx.shared.service;
+        let scratch = scratch.as_mut();
+        let room = scratch.len().min(INPUT);
+        let scratch = scratch.get_mut(..room).unwrap_or_default();
+        let read = match cx.net.recv(self.socket, scratch) {
+            Ok(0) | Err(nb::Error::Other(_)) => return Err(nb::Error::Other(End::Close)),
+            Ok(read) => read,
+            Err(nb::Error::WouldBlock) => {
+                let evicted = cx.now >= since + GRACE && cx.shared.crowd.must_go();
+                if evicted || cx.shared.crowd.stopping {
+                    return Err(nb::Error::Other(End::Close));
+                }
+                return self.wait(cx, Interest::Read);
+            }
+        };
+        cx.shared.crowd.idle -= 1;
+        self.state = State::Head;
+        self.began = cx.now;
+        self.deadline = cx.now + limits.head;
+        self.desk = desks.take(owner, &mut cx.me);
+        let desk = self.desk.and_then(|index| desks.get(index, owner)).ok_or(End::NoDesk)?;
+        let bytes = scratch.get(..read).unwrap_or_default();
+        desk.input.bytes[..bytes.len()].copy_from_slice(bytes);
+        (desk.input.start, desk.input.end) = (0, bytes.len());
+        Ok(())
+    }
+
+    /// Reads, and answers a request that is whole.
+    fn read<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>) -> Step
+    where
+        S: Stack,
+        C: Content<S, File = F>,
+        D: AsMut<[Desk<HEAD>]>,
+    {
+        let Files { content, desks, limits, .. } = &mut cx.shared.service;
+        let index = self.desk.ok_or(End::NoDesk)?;
+        let desk = desks.get(index, cx.me.token()).ok_or(End::NoDesk)?;
+        if desk.input.is_empty() {
+            let read = match cx.net.recv(self.socket, &mut desk.input.bytes) {
                 Ok(0) => {
-                    if matches!(self.state, State::Idle(_)) {
-                        return Err(nb::Error::Other(End::Close));
-                    }
-                    self.answer(400, cx.shared.content.unix_time(cx.now), false, &[]);
+                    self.answer(desk, content, 400, false, &[]);
+                    desks.set_reading(index, false);
                     return Ok(());
                 }
                 Ok(read) => read,
                 Err(nb::Error::Other(_)) => return Err(nb::Error::Other(End::Close)),
-                Err(nb::Error::WouldBlock) => {
-                    if let State::Idle(since) = self.state {
-                        let evicted = cx.shared.evict > 0 && cx.now >= since + GRACE;
-                        if evicted || cx.shared.stopping {
-                            cx.shared.evict = cx.shared.evict.saturating_sub(1);
-                            return Err(nb::Error::Other(End::Close));
-                        }
-                    }
-                    return self.wait(cx, Interest::Read);
-                }
+                Err(nb::Error::WouldBlock) => return self.wait(cx, Interest::Read),
             };
-            (self.input.start, self.input.end) = (0, read);
+            (desk.input.start, desk.input.end) = (0, read);
         }
-        if matches!(self.state, State::Idle(_)) {
-            cx.shared.idle -= 1;
-            self.state = State::Head;
-            self.began = cx.now;
-            self.deadline = cx.now + cx.shared.limits.head;
-        }
-        match self.decode() {
+        match decode(desk) {
             Ok(None) => return Ok(()),
-            Ok(Some(whole)) => self.fulfil(whole && !cx.shared.stopping, cx.now, &mut cx.shared.content),
-            Err(error) => self.answer(error.status(), cx.shared.content.unix_time(cx.now), false, &[]),
+            Ok(Some(whole)) => self.fulfil(desk, whole && !cx.shared.crowd.stopping, content),
+            Err(error) => self.answer(desk, content, error.status(), false, &[]),
         }
-        self.deadline = cx.now + cx.shared.limits.stall;
+        desks.set_reading(index, false);
+        self.deadline = cx.now + limits.stall;
         Ok(())
     }
 
-    /// Decides what to answer to the request that was read. `keep`: the connection may live on.
-    fn fulfil<S: Stack, C: Content<S, File = F>>(&mut self, keep: bool, now: Instant, content: &mut C) {
-        let head = self.request.head();
-        let keep = keep && self.request.keep_alive();
-        let date = content.unix_time(now);
-        if !matches!(head.method(), "GET" | "HEAD") {
-            return self.answer(405, date, keep, &[]);
-        }
-        let opened = match content.open(&head) {
-            Ok(opened) => opened,
-            Err(Refusal::Status(status)) => return self.answer(status, date, keep, &[]),
-            Err(Refusal::Folder) => {
-                let mut location = heapless::String::<OUTPUT>::new();
-                return match with_slash(head.path(), head.query(), &mut location) {
-                    Ok(()) => self.answer(301, date, keep, &[("Location", location.as_bytes())]),
-                    Err(core::fmt::Error) => self.answer(414, date, keep, &[]),
-                };
-            }
-        };
-        let Opened { file, len, etag, modified, content_type } = opened;
-        let response = respond(&head, &Resource { len, etag: &etag, modified });
-        // Browsers take the type as it is told, or a text file of somebody else's could become a page of ours.
-        let headers = [("X-Content-Type-Options", &b"nosniff"[..])];
-        let (status, range) = (response.status, response.body);
-        match response.write_head(&mut self.output.bytes, date, content_type, keep, &headers) {
-            Ok(len) => {
-                let body = range.map(|range| Body { file, at: range.start(), end: range.end() });
-                self.begin(status, len, body, keep);
-            }
-            // A content type that is none, or far too long.
-            Err(_) => self.answer(500, date, keep, &[]),
-        }
-    }
-
     /// Sends as much of the answer as the socket takes.
-    fn write<S, C, W>(&mut self, cx: &mut Context<'_, S, Shared<C, W>>, budget: &mut u64) -> Step
+    fn write<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>, budget: &mut u64) -> Step
     where
         S: Stack,
         C: Content<S, File = F>,
         W: AsMut<[u8]>,
+        D: AsMut<[Desk<HEAD>]>,
     {
-        while !self.output.is_empty() {
-            match self.send_output(cx) {
+        let index = self.desk.ok_or(End::NoDesk)?;
+        loop {
+            match self.send_output(cx, index) {
                 Err(nb::Error::WouldBlock) => return self.wait(cx, Interest::Write),
-                sent => sent.map_err(|error| error.map(End::from))?,
+                Err(nb::Error::Other(end)) => return Err(nb::Error::Other(end)),
+                Ok(true) => {}
+                Ok(false) => continue,
             }
-        }
-        while self.left() > 0 {
-            if *budget == 0 {
-                return Ok(());
+            while self.left() > 0 {
+                if *budget == 0 {
+                    return Ok(());
+                }
+                let stall = cx.shared.service.limits.stall;
+                let allowed = match self.pace.allows(cx.now) {
+                    Ok(allowed) => allowed,
+                    Err(until) => {
+                        self.deadline = until + stall;
+                        cx.wait_until(until);
+                        return Err(nb::Error::WouldBlock);
+                    }
+                };
+                let count = self.left().min(allowed).min(*budget);
+                let State::Answer { body: Some(body), sent, .. } = &mut self.state else { return Ok(()) };
+                let content = &mut cx.shared.service.content;
+                match content.transmit(&mut body.file, cx.net, self.socket, body.at, count) {
+                    // The file has become shorter than what the head has promised.
+                    Ok(0) => return Err(nb::Error::Other(End::Abort)),
+                    Ok(count) => {
+                        body.at += count;
+                        *sent += count;
+                        *budget = budget.saturating_sub(count);
+                        self.pace.spend(cx.now, count);
+                        self.deadline = cx.now + stall;
+                    }
+                    Err(nb::Error::WouldBlock) => return self.wait(cx, Interest::Write),
+                    Err(nb::Error::Other(error)) => return Err(nb::Error::Other(error.into())),
+                }
             }
-            let allowed = match self.pace.allows(cx.now) {
-                Ok(allowed) => allowed,
-                Err(until) => {
-                    self.deadline = until + cx.shared.limits.stall;
-                    cx.wait_until(until);
-                    return Err(nb::Error::WouldBlock);
-                }
-            };
-            let count = self.left().min(allowed).min(*budget);
-            let State::Answer { body: Some(body), sent, .. } = &mut self.state else { return Ok(()) };
-            match cx.shared.content.transmit(&mut body.file, cx.net, self.socket, body.at, count) {
-                // The file has become shorter than what the head has promised.
-                Ok(0) => return Err(nb::Error::Other(End::Abort)),
-                Ok(count) => {
-                    body.at += count;
-                    *sent += count;
-                    *budget = budget.saturating_sub(count);
-                    self.pace.spend(cx.now, count);
-                    self.deadline = cx.now + cx.shared.limits.stall;
-                }
-                Err(nb::Error::WouldBlock) => return self.wait(cx, Interest::Write),
-                Err(nb::Error::Other(error)) => return Err(nb::Error::Other(error.into())),
+            let desk = cx.shared.service.desks.get(index, cx.me.token()).ok_or(End::NoDesk)?;
+            self.next_part(desk)?;
+            if desk.output.is_empty() {
+                break;
             }
         }
         *budget = budget.saturating_sub(REQUEST);
-        self.answered(cx)
+        self.answered(cx, index)
     }
 
-    /// Sends the head, and in the same call a body that fits behind it.
-    fn send_output<S, C, W>(&mut self, cx: &mut Context<'_, S, Shared<C, W>>) -> nb::Result<(), Error>
+    /// Sends the head, and in the same call a body that fits behind it; whether all of the head is out.
+    fn send_output<S, C, W, D, const HEAD: usize>(
+        &mut self,
+        cx: &mut Cx<'_, S, C, W, D, HEAD>,
+        index: u32,
+    ) -> nb::Result<bool, End>
     where
         S: Stack,
         C: Content<S, File = F>,
         W: AsMut<[u8]>,
+        D: AsMut<[Desk<HEAD>]>,
     {
-        let Shared { content, scratch, limits, .. } = &mut *cx.shared;
-        let head = self.output.rest();
-        let State::Answer { body, sent, .. } = &mut self.state else { return Ok(()) };
+        let Files { content, scratch, limits, desks } = &mut cx.shared.service;
+        let desk = desks.get(index, cx.me.token()).ok_or(End::NoDesk)?;
+        if desk.output.is_empty() {
+            return Ok(true);
+        }
+        let head = desk.output.rest();
+        let State::Answer { body, sent, .. } = &mut self.state else { return Ok(true) };
         let taken = if let Some(body) = body
             && let Ok(left) = usize::try_from(body.end - body.at)
+            && left > 0
             && self.pace.allows(cx.now).is_ok_and(|allowed| allowed >= left as u64)
             && let Some(room) = scratch.as_mut().get_mut(..head.len().saturating_add(left))
         {
             let (front, back) = room.split_at_mut(head.len());
             front.copy_from_slice(head);
-            let read = content.read(&mut body.file, body.at, back)?;
+            let read = content.read(&mut body.file, body.at, back).map_err(End::from)?;
             let len = head.len() + read.min(back.len());
-            let taken = cx.net.send(self.socket, &room[..len])?;
+            let taken = cx.net.send(self.socket, &room[..len]).map_err(|error| error.map(End::from))?;
             let of_body = taken.saturating_sub(head.len()) as u64;
             body.at += of_body;
             *sent += of_body;
             self.pace.spend(cx.now, of_body);
             taken
         } else {
-            cx.net.send(self.socket, head)?
+            let more = body.as_ref().is_some_and(|body| body.at < body.end);
+            let sent = if more { cx.net.send_more(self.socket, head) } else { cx.net.send(self.socket, head) };
+            sent.map_err(|error| error.map(End::from))?
         };
-        self.output.start += taken.min(head.len());
+        desk.output.start += taken.min(head.len());
         self.deadline = cx.now + limits.stall;
-        Ok(())
+        Ok(desk.output.is_empty())
     }
 
     /// The answer is out: the next request, or the end.
-    fn answered<S, C, W>(&mut self, cx: &mut Context<'_, S, Shared<C, W>>) -> Step
+    fn answered<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>, index: u32) -> Step
     where
         S: Stack,
         C: Content<S, File = F>,
+        D: AsMut<[Desk<HEAD>]>,
     {
         let State::Answer { sent, keep, .. } = self.state else { return Ok(()) };
         self.report(cx, sent, true);
-        let limits = cx.shared.limits;
-        if keep {
-            self.request.start();
+        let Files { desks, limits, .. } = &mut cx.shared.service;
+        let desk = desks.get(index, cx.me.token()).ok_or(End::NoDesk)?;
+        if !keep {
+            let linger = limits.linger;
+            return self.hang_up(cx, linger, None);
+        }
+        if desk.input.is_empty() {
+            self.leave(cx);
             self.state = State::Idle(cx.now);
-            self.deadline = cx.now + limits.idle;
-            cx.shared.idle += 1;
+            self.deadline = cx.now + cx.shared.service.limits.idle;
+            cx.shared.crowd.idle += 1;
         } else {
-            self.state = State::Linger(LINGER);
-            self.deadline = cx.now + limits.linger;
-            cx.net.shutdown(self.socket).map_err(End::from)?;
+            desk.request.start();
+            desks.set_reading(index, true);
+            self.state = State::Head;
+            self.began = cx.now;
+            self.deadline = cx.now + limits.head;
         }
         Ok(())
     }
 
+    /// Gives its desk back.
+    fn leave<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>)
+    where
+        D: AsMut<[Desk<HEAD>]>,
+    {
+        if let Some(index) = self.desk.take() {
+            cx.shared.service.desks.leave(index, cx.me.token());
+        }
+    }
+
+    /// Says nothing more, and hears the peer out.
+    fn hang_up<S, C, W, D, const HEAD: usize>(
+        &mut self,
+        cx: &mut Cx<'_, S, C, W, D, HEAD>,
+        linger: Duration,
+        refused: Option<Instant>,
+    ) -> Step
+    where
+        S: Stack,
+        D: AsMut<[Desk<HEAD>]>,
+    {
+        self.leave(cx);
+        self.state = State::Linger { left: LINGER, refused };
+        cx.shared.crowd.leaving += usize::from(refused.is_some());
+        self.deadline = cx.now + linger;
+        Ok(cx.net.shutdown(self.socket).map_err(End::from)?)
+    }
+
+    /// Says that there is no place for it.
+    fn busy<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>, told: usize) -> Step
+    where
+        S: Stack,
+        C: Content<S, File = F>,
+        D: AsMut<[Desk<HEAD>]>,
+    {
+        let rest = BUSY.get(told..).unwrap_or_default();
+        match cx.net.send(self.socket, rest) {
+            Ok(count) if count < rest.len() => {
+                self.state = State::Busy(told + count);
+                Ok(())
+            }
+            Ok(_) => {
+                self.status = 503;
+                self.report(cx, 0, true);
+                let linger = cx.shared.service.limits.linger;
+                self.hang_up(cx, linger, Some(cx.now))
+            }
+            Err(nb::Error::WouldBlock) => self.wait(cx, Interest::Write),
+            Err(nb::Error::Other(error)) => Err(nb::Error::Other(error.into())),
+        }
+    }
+
     /// Drops what the peer still sends. Closed with it unread, the socket would send a reset, and that could overtake
     /// the answer (RFC 9112 9.6).
-    fn hear_out<S: Stack, C, W>(&mut self, cx: &mut Context<'_, S, Shared<C, W>>) -> Step {
-        let State::Linger(left) = &mut self.state else { return Ok(()) };
-        match cx.net.recv(self.socket, &mut self.input.bytes) {
-            Err(nb::Error::WouldBlock) => self.wait(cx, Interest::Read),
+    fn hear_out<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>) -> Step
+    where
+        S: Stack,
+        W: AsMut<[u8]>,
+    {
+        let State::Linger { left, refused } = &mut self.state else { return Ok(()) };
+        match cx.net.recv(self.socket, cx.shared.service.scratch.as_mut()) {
+            Err(nb::Error::WouldBlock) => {
+                if refused.is_some_and(|since| cx.now >= since + GOODBYE) && cx.shared.crowd.must_go() {
+                    return Err(nb::Error::Other(End::Close));
+                }
+                self.wait(cx, Interest::Read)
+            }
             Ok(count) if count > 0 && *left > count => {
                 *left -= count;
                 Ok(())
@@ -390,33 +543,53 @@ impl<F, const HEAD: usize> Connection<F, HEAD> {
         }
     }
 
-    fn report<S, C, W>(&mut self, cx: &mut Context<'_, S, Shared<C, W>>, sent: u64, complete: bool)
+    fn report<S, C, W, D, const HEAD: usize>(&self, cx: &mut Cx<'_, S, C, W, D, HEAD>, sent: u64, complete: bool)
     where
         S: Stack,
         C: Content<S, File = F>,
+        D: AsMut<[Desk<HEAD>]>,
     {
-        cx.shared.content.served(&Served {
-            peer: self.peer,
-            head: self.request.head(),
-            status: self.status,
-            sent,
-            complete,
-            began: self.began,
-            ended: cx.now,
-        });
+        let Files { content, desks, .. } = &mut cx.shared.service;
+        let desk = self.desk.and_then(|index| desks.get(index, cx.me.token()));
+        let head = desk.map_or_else(Head::none, |desk| desk.request.head());
+        let Self { peer, status, began, .. } = *self;
+        content.served(&Served { peer, head, status, sent, complete, began, ended: cx.now });
     }
 }
 
-impl<S, C, W, const HEAD: usize> Task<S, Shared<C, W>> for Connection<C::File, HEAD>
+/// Feeds what has been read to the decoder. `None`: the head needs more. Else whether the whole request was there;
+/// what there was of its body is dropped.
+fn decode<const HEAD: usize>(desk: &mut Desk<HEAD>) -> Result<Option<bool>, Malformed> {
+    let mut head = false;
+    loop {
+        let (taken, event) = desk.request.receive(desk.input.rest())?;
+        let whole = match event {
+            Event::NeedMore => Some(false),
+            Event::End => Some(true),
+            Event::Head => {
+                head = true;
+                None
+            }
+            Event::Body(_) => None,
+        };
+        desk.input.start += taken;
+        if let Some(whole) = whole {
+            return Ok(head.then_some(whole));
+        }
+    }
+}
+
+impl<S, C, W, D, const HEAD: usize> Task<S, Shared<Files<C, W, D, HEAD>>> for Connection<C::File>
 where
     S: Stack,
     C: Content<S>,
     W: AsMut<[u8]>,
+    D: AsMut<[Desk<HEAD>]>,
 {
     type Output = ();
     type Error = ();
 
-    fn poll(&mut self, cx: &mut Context<'_, S, Shared<C, W>>) -> nb::Result<(), ()> {
+    fn poll(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>) -> nb::Result<(), ()> {
         let mut budget = QUANTUM;
         let end = loop {
             if budget == 0 {
@@ -424,26 +597,31 @@ where
                 return Err(nb::Error::WouldBlock);
             }
             let step = match self.state {
-                State::Idle(_) | State::Head => self.read(cx),
+                State::Idle(since) => self.idle(cx, since),
+                State::Head => self.read(cx),
                 State::Answer { .. } => self.write(cx, &mut budget),
-                State::Linger(_) => self.hear_out(cx),
+                State::Busy(told) => self.busy(cx, told),
+                State::Linger { .. } => self.hear_out(cx),
             };
             match step {
                 Ok(()) => {}
                 Err(nb::Error::WouldBlock) => return Err(nb::Error::WouldBlock),
-                Err(nb::Error::Other(End::Late)) if matches!(self.state, State::Head) => {
-                    self.answer(408, cx.shared.content.unix_time(cx.now), false, &[]);
-                    self.deadline = cx.now + cx.shared.limits.stall;
+                Err(nb::Error::Other(End::Late)) if matches!(self.state, State::Head) => self.late(cx),
+                Err(nb::Error::Other(End::NoDesk)) if matches!(self.state, State::Head) => {
+                    (self.desk, self.state) = (None, State::Busy(0));
+                    self.deadline = cx.now + cx.shared.service.limits.stall;
                 }
                 Err(nb::Error::Other(end)) => break end,
             }
         };
-        let answering = matches!(self.state, State::Answer { .. });
+        let answering = matches!(self.state, State::Answer { .. } | State::Busy(_));
         match self.state {
-            State::Idle(_) => cx.shared.idle -= 1,
+            State::Idle(_) => cx.shared.crowd.idle -= 1,
             State::Answer { sent, .. } => self.report(cx, sent, false),
-            State::Head | State::Linger(_) => {}
+            State::Linger { refused: Some(_), .. } => cx.shared.crowd.leaving -= 1,
+            State::Head | State::Busy(_) | State::Linger { .. } => {}
         }
+        self.leave(cx);
         if end == End::Abort || answering {
             cx.net.abort(self.socket);
         } else {
@@ -451,6 +629,39 @@ where
         }
         Ok(())
     }
+}
+
+impl<F> Connection<F> {
+    /// Tells a peer that its request took too long.
+    fn late<S, C, W, D, const HEAD: usize>(&mut self, cx: &mut Cx<'_, S, C, W, D, HEAD>)
+    where
+        S: Stack,
+        C: Content<S, File = F>,
+        D: AsMut<[Desk<HEAD>]>,
+    {
+        let Files { content, desks, limits, .. } = &mut cx.shared.service;
+        self.deadline = cx.now + limits.stall;
+        let Some(index) = self.desk else { return };
+        // Robbed, it finds out itself.
+        let Some(desk) = desks.get(index, cx.me.token()) else { return };
+        self.answer(desk, content, 408, false, &[]);
+        desks.set_reading(index, false);
+    }
+}
+
+/// Puts whole header lines behind those of a head that ends at `len`.
+fn append(out: &mut [u8], len: usize, lines: &[u8]) -> Result<usize, WriteError> {
+    if lines.is_empty() {
+        return Ok(len);
+    }
+    // Before the empty line, which is moved.
+    let at = len.saturating_sub(2);
+    let end = at + lines.len();
+    let room = out.get_mut(at..end + 2).ok_or(WriteError::NoSpace)?;
+    let (room, empty) = room.split_at_mut(lines.len());
+    room.copy_from_slice(lines);
+    empty.copy_from_slice(b"\r\n");
+    Ok(end + 2)
 }
 
 /// Where a folder is that was asked for without its final slash, as a reference relative to what was asked: so it cannot

@@ -1,9 +1,12 @@
 //! An HTTP/1.1 server for files, as a [`Program`] that any world can turn.
 //!
-//! The [`Server`] listens, holds a fixed number of connections in a task pool, decodes their requests with
+//! [`Files`] is a [`Service`] of [`serve::Server`](crate::serve::Server): it decodes the requests of its connections with
 //! [`super::server`], and asks a [`Content`] for the bytes: a folder on a host, seeded bytes in a simulator, flash in
 //! firmware. What is done to a connection is the same everywhere, and so can be tested with lost packets and stalled
 //! peers in a simulated network.
+//!
+//! A connection that waits is small. What a request needs (its head, the head of its answer) lies on a [`Desk`], of which
+//! there may be far fewer than connections.
 //!
 //! Nobody can hold it up for ever, or for more than one connection's worth of memory:
 //!
@@ -15,14 +18,15 @@
 //! | does not read its answer | [`Limits::stall`], counted from the last byte it took |
 //! | sends what cannot be understood | an answer with a clear status, then the end: see [`super::server::Error`] |
 //! | goes on sending after that | [`Limits::linger`]: what it sends is dropped, so that it can still read the answer |
-//! | comes when all places are taken | 503 with `Retry-After`; if even the spare places are taken, it waits in the backlog |
+//! | is one of many that have begun a head and go no further | 503, if it is the oldest and others need its desk |
+//! | comes when all places, or all desks, are taken | 503 with `Retry-After`; if even the spare places are taken, it waits in the backlog until the first of those has had a tenth of a second to read its 503 |
 //!
 //! Pipelined requests are answered in order. A request whose body has not arrived with its head is answered and the
 //! connection closed, for no request that this server fulfils needs one.
 //!
 //! ```
 //! use tidemill_core::executor::Program;
-//! use tidemill_core::http::serve::{Content, Limits, Opened, Refusal, Served, Server, Slots};
+//! use tidemill_core::http::serve::{Content, Desk, Files, Limits, Opened, Refusal, Served, Slots, server};
 //! use tidemill_core::http::server::Head;
 //! use tidemill_core::net::{self, Handle, NoNetwork, Stack};
 //! use tidemill_core::pool::Slot;
@@ -34,7 +38,7 @@
 //!     type File = &'static [u8];
 //!     fn open(&mut self, _: &Head<'_>) -> Result<Opened<Self::File>, Refusal> {
 //!         let page = b"tide";
-//!         Ok(Opened { file: page, len: 4, etag: Default::default(), modified: None, content_type: "text/plain" })
+//!         Ok(Opened { file: page, len: 4, etag: Default::default(), modified: None, content_type: "text/plain", encoding: None })
 //!     }
 //!     fn read(&mut self, page: &mut Self::File, offset: u64, buf: &mut [u8]) -> Result<usize, net::Error> {
 //!         let rest = &page[offset as usize..];
@@ -53,41 +57,40 @@
 //!     fn served(&mut self, _: &Served<'_>) {}
 //! }
 //!
-//! let slots: Slots<&'static [u8], 1024, 4> = [const { Slot::EMPTY }; 4];
-//! let mut server = Server::new(Page, slots, [0; 2048], Limits::default());
+//! // Four connections, of which two may be answered at once.
+//! let slots: Slots<&'static [u8], 4> = [const { Slot::EMPTY }; 4];
+//! let files = Files::new(Page, [0; 2048], [const { Desk::<1024>::EMPTY }; 2], Limits::default());
+//! let mut server = server(files, slots);
 //! assert!(server.listen(&mut NoNetwork, "0.0.0.0:80".parse().unwrap(), 8).is_err());
 //! assert_eq!(server.turn(EPOCH, &mut NoNetwork), None);
 //! ```
 
 mod connection;
+mod desks;
 
 use core::net::SocketAddr;
 use core::num::NonZeroU64;
 
 pub use connection::Connection;
+pub use desks::Desk;
 
 use super::server::Head;
-use crate::executor::{Executor, Program};
-use crate::net::{Error, Handle, Interest, Stack, Token};
+use crate::net::{Error, Handle, Stack};
 use crate::pool::Slot;
-use crate::time::{Duration, EPOCH, Instant};
+use crate::serve::{self, Accepted, Crowd, Service};
+use crate::time::{Duration, Instant};
+use desks::Desks;
 
 /// The longest entity tag, quotes included, in bytes.
 pub const MAX_ETAG: usize = 72;
 
-/// How soon a listener is asked again that could not hand a connection out.
-const RETRY: Duration = Duration::from_millis(50);
+/// Slots for `N` connections, over files of type `F`.
+pub type Slots<F, const N: usize> = [Slot<Connection<F>>; N];
 
-/// How often places are taken from idle connections when others need them.
-const EVICTION: Duration = Duration::from_millis(100);
+/// A server of files: `B` holds the slots of its connections; the others see [`Files`].
+pub type Server<C, B, W, D, F, const HEAD: usize> = serve::Server<Connection<F>, B, Files<C, W, D, HEAD>>;
 
-/// The listener's watcher: no slot of a pool has this number.
-const LISTENER: Token = Token(u32::MAX);
-
-/// Slots for `N` connections whose heads may have `HEAD` bytes, over files of type `F`.
-pub type Slots<F, const HEAD: usize, const N: usize> = [Slot<Connection<F, HEAD>>; N];
-
-/// What a [`Server`] serves.
+/// What is served.
 pub trait Content<S: Stack> {
     /// A file that is open for one response; dropped when that ends.
     type File;
@@ -117,6 +120,11 @@ pub trait Content<S: Stack> {
         len: u64,
     ) -> nb::Result<u64, Error>;
 
+    /// Header lines that every answer gets, each with its CR LF, well formed; none by default. At most half a kilobyte.
+    fn headers(&self) -> &[u8] {
+        &[]
+    }
+
     /// What stands in `Date`: seconds since 1970, if there is such a clock.
     fn unix_time(&self, now: Instant) -> Option<u64>;
 
@@ -138,6 +146,8 @@ pub struct Opened<F> {
     pub modified: Option<u64>,
     /// What `Content-Type` says of it.
     pub content_type: &'static str,
+    /// The content coding its bytes are in; that is told with `Vary`.
+    pub encoding: Option<&'static str>,
 }
 
 /// Why there is no file to send.
@@ -146,6 +156,8 @@ pub struct Opened<F> {
 pub enum Refusal {
     /// Answer with this status, such as 404.
     Status(u16),
+    /// Whoever asks has not said who it is, or not rightly: answer 401, and ask for a name and a password.
+    Unauthorized,
     /// It is a folder, and its path lacks the final slash: answer 301 to the path with it.
     Folder,
 }
@@ -201,163 +213,58 @@ impl Default for Limits {
     }
 }
 
-/// What the connections share.
+/// A [`Content`] as a service. `W` is where small answers are put together: a file that fits there with its head goes out
+/// in one call; it has at least one byte, better a few thousand. `D` holds the desks of those who are answered, whose
+/// heads may have `HEAD` bytes.
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Shared<C, W> {
+pub struct Files<C, W, D, const HEAD: usize> {
     content: C,
-    /// Where an answer that fits is put together. Nothing in it outlives a poll.
+    /// Nothing in it outlives a poll.
     scratch: W,
+    desks: Desks<D, HEAD>,
     limits: Limits,
-    /// How many connections wait for a request.
-    idle: usize,
-    /// How many of them are to give their place up.
-    evict: usize,
-    stopping: bool,
 }
 
-/// Serves a [`Content`] on one listener. `B` holds the connections' slots, `W` is where small answers are put together:
-/// a file that fits there with its head goes out in one call. A sixteenth of the slots, at least one of two or more,
-/// is spare: a connection in one of these is answered with 503.
-pub struct Server<C, B, W, F, const HEAD: usize> {
-    executor: Executor<Connection<F, HEAD>, B>,
-    shared: Shared<C, W>,
-    listener: Option<Handle>,
-    /// How many connections are served at once.
-    places: usize,
-    /// No slot was free when the listener was last asked.
-    full: bool,
-    retry_at: Instant,
-    evict_at: Instant,
+impl<C, W, D: AsMut<[Desk<HEAD>]>, const HEAD: usize> Files<C, W, D, HEAD> {
+    /// To be served by [`server`].
+    pub fn new(content: C, scratch: W, desks: D, limits: Limits) -> Self {
+        Self { content, scratch, desks: Desks::new(desks), limits }
+    }
+
+    /// What is served.
+    pub fn content(&mut self) -> &mut C {
+        &mut self.content
+    }
+}
+
+impl<S, C, W, D, const HEAD: usize> Service<S> for Files<C, W, D, HEAD>
+where
+    S: Stack,
+    C: Content<S>,
+    W: AsMut<[u8]>,
+    D: AsMut<[Desk<HEAD>]>,
+{
+    type Connection = Connection<C::File>;
+
+    fn accept(&mut self, accepted: Accepted, crowd: &mut Crowd) -> Connection<C::File> {
+        Connection::new(accepted, &self.limits, crowd)
+    }
+}
+
+/// A server that listens nowhere yet. A sixteenth of the slots, at least one of two or more, is spare: a connection in one of
+/// these is answered with 503. O(N).
+pub fn server<C, B, W, D, F, const HEAD: usize>(files: Files<C, W, D, HEAD>, slots: B) -> Server<C, B, W, D, F, HEAD>
+where
+    B: AsRef<[Slot<Connection<F>>]> + AsMut<[Slot<Connection<F>>]>,
+{
+    let all = slots.as_ref().len();
+    serve::Server::with_spare(files, slots, all - places(all))
 }
 
 /// How many of `slots` connections are served at once; the rest is told that there is no place.
 pub const fn places(slots: usize) -> usize {
     if slots < 2 { slots } else { slots - slots.div_ceil(16) }
-}
-
-impl<C, B, W, F, const HEAD: usize> Server<C, B, W, F, HEAD>
-where
-    B: AsRef<[Slot<Connection<F, HEAD>>]> + AsMut<[Slot<Connection<F, HEAD>>]>,
-{
-    /// A server that listens nowhere yet. O(N).
-    pub fn new(content: C, slots: B, scratch: W, limits: Limits) -> Self {
-        let places = places(slots.as_ref().len());
-        Self {
-            executor: Executor::new(slots),
-            shared: Shared { content, scratch, limits, idle: 0, evict: 0, stopping: false },
-            listener: None,
-            places,
-            full: false,
-            retry_at: EPOCH,
-            evict_at: EPOCH,
-        }
-    }
-
-    /// Listens at `local`, instead of where it listened before; returns the address.
-    ///
-    /// # Errors
-    /// As [`Stack::listen`].
-    pub fn listen<S: Stack>(&mut self, net: &mut S, local: SocketAddr, backlog: usize) -> Result<SocketAddr, Error> {
-        let listener = net.listen(local, backlog)?;
-        if let Some(previous) = self.listener.replace(listener) {
-            net.close(previous);
-        }
-        net.local_addr(listener)
-    }
-
-    /// Takes no more connections, lets answers that have begun go out, and closes the rest. It has ended when
-    /// [`connections`](Self::connections) is 0.
-    pub fn stop<S: Stack>(&mut self, net: &mut S) {
-        if let Some(listener) = self.listener.take() {
-            net.close(listener);
-        }
-        self.shared.stopping = true;
-        self.executor.wake_all();
-    }
-
-    /// How many connections there are.
-    pub fn connections(&self) -> usize {
-        self.executor.pool.live()
-    }
-
-    /// What is served.
-    pub fn content(&mut self) -> &mut C {
-        &mut self.shared.content
-    }
-}
-
-impl<C, B, W, F, const HEAD: usize> Server<C, B, W, F, HEAD>
-where
-    B: AsRef<[Slot<Connection<F, HEAD>>]> + AsMut<[Slot<Connection<F, HEAD>>]>,
-{
-    /// Takes the connections that wait. Returns when to ask again, if not when the listener is ready.
-    fn accept<S: Stack>(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
-        let listener = self.listener?;
-        self.full = false;
-        if now < self.retry_at {
-            return Some(self.retry_at);
-        }
-        loop {
-            if !self.executor.pool.has_room() {
-                self.full = true;
-                return self.evict(now);
-            }
-            match net.accept(listener) {
-                Ok((socket, peer)) => {
-                    let over = self.executor.pool.live() >= self.places;
-                    if over {
-                        self.evict(now);
-                    }
-                    let refused = over && self.shared.idle == 0;
-                    let connection = Connection::new(socket, peer, now, refused, &self.shared.limits);
-                    match self.executor.pool.spawn(connection) {
-                        Ok(_) => self.shared.idle += usize::from(!refused),
-                        Err(_) => net.abort(socket),
-                    }
-                }
-                Err(nb::Error::WouldBlock) if net.watch(listener, Interest::Read, LISTENER).is_ok() => return None,
-                Err(_) => {
-                    self.retry_at = now + RETRY;
-                    return Some(self.retry_at);
-                }
-            }
-        }
-    }
-
-    /// Asks some of the idle connections to give their places up; returns when it may be done again.
-    fn evict(&mut self, now: Instant) -> Option<Instant> {
-        if self.shared.idle == 0 {
-            return None;
-        }
-        if now >= self.evict_at {
-            self.evict_at = now + EVICTION;
-            self.shared.evict = 1 + self.places / 16;
-            self.executor.wake_all();
-        }
-        Some(self.evict_at)
-    }
-}
-
-impl<S, C, B, W, const HEAD: usize> Program<S> for Server<C, B, W, C::File, HEAD>
-where
-    S: Stack,
-    C: Content<S>,
-    W: AsMut<[u8]>,
-    B: AsRef<[Slot<Connection<C::File, HEAD>>]> + AsMut<[Slot<Connection<C::File, HEAD>>]>,
-{
-    fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
-        let ask = self.accept(now, net);
-        let next = self.executor.turn(now, net, &mut self.shared);
-        self.shared.evict = 0;
-        if self.full && self.executor.pool.has_room() {
-            return Some(now);
-        }
-        match (ask, next) {
-            (Some(ask), Some(next)) => Some(ask.min(next)),
-            (ask, next) => ask.or(next),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What the server does to its peers, in virtual time, over wires that are buffers.
 
 use super::*;
+use crate::executor::Program as _;
+use crate::net::{Interest, Token};
 use crate::pool::Slot;
+use crate::time::EPOCH;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::string::{String, ToString};
@@ -143,7 +146,14 @@ impl Content<Wires> for Numbers {
             "folder" | "/folder" => return Err(Refusal::Folder),
             number => number.parse().map(|len| (len, len)).map_err(|_| Refusal::Status(404))?,
         };
-        Ok(Opened { file, len, etag: "\"v\"".try_into().unwrap(), modified: None, content_type: "text/plain" })
+        Ok(Opened {
+            file,
+            len,
+            etag: "\"v\"".try_into().unwrap(),
+            modified: None,
+            content_type: "text/plain",
+            encoding: None,
+        })
     }
 
     fn read(&mut self, file: &mut u64, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
@@ -174,17 +184,22 @@ impl Content<Wires> for Numbers {
     }
 }
 
-/// A server with places for `N - 1` connections, and its peers.
+/// A server with places for `N - 1` connections, `N` desks, and its peers.
 struct Scene<const N: usize> {
-    server: Server<Numbers, Slots<u64, 256, N>, [u8; 2048], u64, 256>,
+    server: Server<Numbers, Slots<u64, N>, [u8; 2048], Vec<Desk<256>>, u64, 256>,
     wires: Wires,
     now: Instant,
     next: Option<Instant>,
 }
 
 fn scene<const N: usize>(limits: Limits) -> Scene<N> {
+    scene_with_desks(N, limits)
+}
+
+fn scene_with_desks<const N: usize>(desks: usize, limits: Limits) -> Scene<N> {
     let slots = [const { Slot::EMPTY }; N];
-    let mut server = Server::new(Numbers::default(), slots, [0; 2048], limits);
+    let desks = (0..desks).map(|_| Desk::EMPTY).collect();
+    let mut server = server(Files::new(Numbers::default(), [0; 2048], desks, limits), slots);
     let mut wires = Wires::default();
     server.listen(&mut wires, SocketAddr::from(([0; 4], 80)), 4).unwrap();
     Scene { server, wires, now: EPOCH + Duration::from_secs(100), next: None }
@@ -260,7 +275,7 @@ fn pipelined_requests_are_answered_in_order_however_they_are_cut() {
     assert!(whole.heard(peer).contains(&format!("\r\n\r\n{}HTTP/1.1 404", body(5))));
     assert!(whole.heard(peer).contains(&format!("\r\n\r\n{}HTTP/1.1 200", body(3000))));
     assert_eq!(
-        whole.server.content().log,
+        whole.server.service().content().log,
         [(200, 5, true), (404, 0, true), (200, 3000, true), (200, 0, true), (200, 1, true)]
     );
 
@@ -399,7 +414,7 @@ fn who_does_not_read_is_cut_off_and_costs_nobody_else_anything() {
     assert!(!scene.peer(stuck).closed, "a byte in twenty seconds is slow, but not dead");
     scene.pass(SECOND * 30);
     assert!(scene.peer(stuck).reset);
-    assert!(matches!(scene.server.content().log.last(), Some((200, 1..1_003, false))));
+    assert!(matches!(scene.server.service().content().log.last(), Some((200, 1..1_003, false))));
 }
 
 #[test]
@@ -407,7 +422,7 @@ fn a_file_that_became_shorter_ends_in_a_reset_and_not_in_a_short_answer() {
     let mut scene = scene::<2>(Limits::default());
     let peer = scene.connect(&get("/cut"));
     assert!(scene.peer(peer).reset);
-    assert_eq!(scene.server.content().log, [(200, 3_000, false)]);
+    assert_eq!(scene.server.service().content().log, [(200, 3_000, false)]);
 }
 
 #[test]
@@ -499,11 +514,86 @@ fn saying() -> impl Strategy<Value = Vec<u8>> {
         8 => (0..3_000_u32).prop_map(|len| get(&format!("/{len}")).into_bytes()),
         2 => Just(b"HEAD /9 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-\r\n\r\n".to_vec()),
         2 => Just(b"GET /9 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-3\r\n\r\n".to_vec()),
+        2 => Just(b"GET /900 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-3,5-800\r\n\r\n".to_vec()),
         1 => Just(b"BREW /9 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec()),
         1 => Just(b"\r\n".to_vec()),
         1 => Just(b"GET /cut HTTP/1.1\r\nHost: h\r\n\r\n".to_vec()),
         1 => prop::collection::vec(any::<u8>(), 1..400),
     ]
+}
+
+#[test]
+fn of_many_who_begin_and_go_no_further_the_oldest_makes_room() {
+    let mut scene = scene_with_desks::<32>(4, Limits::default());
+    let slow: Vec<_> = (0..10).map(|_| scene.connect("GET /5 HT")).collect();
+    for round in 0..20 {
+        let peer = scene.connect(&get("/5"));
+        assert_eq!(scene.statuses(peer), ["200"], "{round}");
+        scene.peer(peer).client_fin = true;
+        scene.settle();
+    }
+    let statuses: Vec<_> = slow.iter().map(|&peer| scene.statuses(peer).concat()).collect();
+    assert_eq!(statuses[..7], ["503"; 7], "all but the youngest, less one for whoever is served");
+    assert_eq!(statuses[7..], [""; 3]);
+    scene.say(slow[9], "TP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(scene.statuses(slow[9]), ["200"], "who goes on is served");
+    scene.pass(SECOND * 200);
+    assert_eq!((scene.server.connections(), scene.server.idle()), (0, 0));
+}
+
+#[test]
+fn with_every_desk_busy_sending_a_newcomer_is_told_to_come_back() {
+    let mut scene = scene_with_desks::<32>(2, Limits::default());
+    let stuck: Vec<_> = (0..2)
+        .map(|_| {
+            let peer = scene.connect("");
+            scene.peer(peer).room = 500;
+            scene.say(peer, &get("/9000"));
+            peer
+        })
+        .collect();
+    let told = scene.connect(&get("/5"));
+    assert_eq!(scene.statuses(told), ["503"]);
+    assert!(scene.heard(told).contains("\r\nRetry-After: 1\r\n") && scene.peer(told).server_fin);
+    for peer in stuck {
+        scene.peer(peer).room = usize::MAX;
+        scene.settle();
+        assert!(scene.heard(peer).ends_with(&body(9_000)));
+    }
+    let next = scene.connect(&get("/5"));
+    assert_eq!(scene.statuses(next), ["200"]);
+}
+
+#[test]
+fn behaviour_49_several_ranges_come_in_parts_through_any_window() {
+    let request = "GET /5000 HTTP/1.1\r\nHost: h\r\nRange: bytes=0-0, 2-3,100-2999,-1\r\n\r\n";
+    for window in [usize::MAX, 700, 7] {
+        let mut scene = scene::<2>(Limits::default());
+        let peer = scene.connect("");
+        scene.peer(peer).room = 0;
+        scene.say(peer, request);
+        for _ in 0..20_000 / window.min(700) {
+            scene.peer(peer).room = window;
+            scene.settle();
+        }
+        assert_eq!(scene.statuses(peer), ["206"]);
+        let (head, body_heard) = scene.heard(peer).split_once("\r\n\r\n").unwrap();
+        let length: usize = head.split("Content-Length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+        assert_eq!(length, body_heard.len());
+        let boundary = head.split("multipart/byteranges; boundary=").nth(1).unwrap().lines().next().unwrap();
+        let parts: Vec<_> = body_heard.split(&format!("\r\n--{boundary}")).skip(1).collect();
+        let all = body(5_000);
+        for (part, range) in parts.iter().zip([0..1, 2..4, 100..3_000, 4_999..5_000]) {
+            let (head, bytes) = part.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("Content-Range: bytes {}-{}/5000", range.start, range.end - 1)), "{head}");
+            assert_eq!(bytes, &all[range]);
+        }
+        assert_eq!((parts.len(), parts[4]), (5, "--\r\n"));
+        // And the connection is at its next request.
+        scene.peer(peer).room = usize::MAX;
+        scene.say(peer, &get("/5"));
+        assert_eq!(scene.statuses(peer), ["206", "200"]);
+    }
 }
 
 proptest! {
@@ -539,7 +629,7 @@ proptest! {
 
         for scene in [&mut whole, &mut cut] {
             scene.pass(SECOND * 200);
-            prop_assert_eq!((scene.server.connections(), scene.server.shared.idle, scene.next), (0, 0, None));
+            prop_assert_eq!((scene.server.connections(), scene.server.idle(), scene.next), (0, 0, None));
         }
     }
 }

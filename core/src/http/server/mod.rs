@@ -22,10 +22,12 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod multipart;
 mod respond;
 #[cfg(test)]
 mod tests;
 
+pub use multipart::{BOUNDARY_LEN, MEDIA_TYPE_MAX, Multipart};
 pub(in crate::http) use respond::reason;
 pub use respond::{Resource, Response, respond};
 
@@ -335,6 +337,11 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
+    /// The head of nothing: no method, no target, no field.
+    pub fn none() -> Self {
+        Self { line: &[], fields: Fields::new(&[]) }
+    }
+
     /// The method, as sent: methods are case-sensitive.
     pub fn method(&self) -> &'a str {
         self.word(0)

@@ -26,14 +26,16 @@ pub struct Response<'a> {
     pub status: u16,
     /// Which bytes of the resource to send after the head; `None`: none.
     pub body: Option<ByteRange>,
+    /// Several ranges are asked for: if they are to be sent as parts, the head that of a
+    /// [`Multipart`](super::Multipart); else all of the resource is.
+    pub several: bool,
     content_length: Option<u64>,
     content_range: Option<ContentRange>,
     resource: Option<Resource<'a>>,
 }
 
 /// Decides what to answer to a request for a resource that exists: 405 unless it is GET or HEAD; 304, 412 or 416;
-/// 206 with one range; or 200 with all of it. Several ranges apart from each other get the whole, which is no larger
-/// than what one request could already ask for.
+/// 206 with one range; or 200 with all of it. That several ranges were asked for is told beside that.
 pub fn respond<'a>(head: &Head<'_>, resource: &Resource<'a>) -> Response<'a> {
     let get = head.method() == "GET";
     if !get && head.method() != "HEAD" {
@@ -46,6 +48,7 @@ pub fn respond<'a>(head: &Head<'_>, resource: &Resource<'a>) -> Response<'a> {
         body: if get { ByteRange::new(0, resource.len) } else { None },
         content_length: Some(resource.len),
         content_range: None,
+        several: false,
         resource: Some(*resource),
     };
     match validators.evaluate(&fields) {
@@ -60,7 +63,8 @@ pub fn respond<'a>(head: &Head<'_>, resource: &Resource<'a>) -> Response<'a> {
     }
     let total = Some(resource.len);
     match Requested::parse(range, resource.len) {
-        Requested::Whole | Requested::Several => whole,
+        Requested::Whole => whole,
+        Requested::Several => Response { several: true, ..whole },
         Requested::One(range) => Response {
             status: 206,
             body: Some(range),
@@ -81,7 +85,19 @@ pub fn respond<'a>(head: &Head<'_>, resource: &Resource<'a>) -> Response<'a> {
 impl Response<'_> {
     /// A response that is not about a file: an error, or a page that the server makes, of so many bytes.
     pub const fn plain(status: u16, content_length: u64) -> Self {
-        Self { status, body: None, content_length: Some(content_length), content_range: None, resource: None }
+        Self {
+            status,
+            body: None,
+            several: false,
+            content_length: Some(content_length),
+            content_range: None,
+            resource: None,
+        }
+    }
+
+    /// Of the same resource, in parts that are so long together.
+    pub(super) const fn of_parts(self, content_length: u64) -> Self {
+        Self { status: 206, body: None, content_length: Some(content_length), content_range: None, ..self }
     }
 
     /// Writes the head to the front of `out`; returns its length. `now` is the time in seconds since 1970, `None` if
@@ -144,6 +160,7 @@ pub(in crate::http) fn reason(status: u16) -> &'static str {
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -205,7 +222,7 @@ mod tests {
     fn behaviours_47_to_49_ranges() {
         assert_eq!(get("Range: bytes=-5\r\n"), (206, Some((1019, 1024))));
         assert_eq!(get("Range: bytes=0-1,2000-3000\r\n"), (206, Some((0, 2))));
-        for whole in ["items=0-1", "bytes=5-2", "bytes=0-0,2-3", "bytes=0-0\r\nRange: bytes=1-1"] {
+        for whole in ["items=0-1", "bytes=5-2", "bytes=0-0\r\nRange: bytes=1-1"] {
             assert_eq!(get(&format!("Range: {whole}\r\n")), WHOLE, "{whole}");
         }
         let (_, _, head) = answer("GET", "Range: bytes=0-0\r\n", 1024);

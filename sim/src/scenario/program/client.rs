@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use tidemill_core::executor::Program;
 use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
 use tidemill_core::random::draw;
+use tidemill_core::serve::{Talk, Wire};
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
 use super::End;
@@ -30,15 +31,9 @@ impl From<Error> for Trouble {
 }
 
 /// What is said over one connection after another, until all is said.
-pub(in crate::scenario) trait Talk {
+pub(in crate::scenario) trait Again: Talk<Error = Trouble> {
     /// There is a new connection: what was half said on the last one is void.
     fn begin(&mut self);
-
-    /// Says and hears what can be; returns once all is said. Counts in `moved` each time something was.
-    fn turn<S: Stack>(&mut self, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<(), Trouble>;
-
-    /// What it waits for when it can do nothing.
-    fn waits_for(&self) -> Interest;
 }
 
 /// Talks to a server until all is said.
@@ -56,25 +51,34 @@ pub(in crate::scenario) struct Client<T> {
     tries: u64,
 }
 
-impl<T: Talk> Client<T> {
+impl<T: Again> Client<T> {
     /// It begins at `now`.
     pub(in crate::scenario) fn new(server: SocketAddr, talk: T, seed: u64, now: Instant, end: End) -> Self {
         Self { server, talk, seed, end, socket: None, up: false, until: EPOCH, again: now, tries: 0 }
     }
 
-    fn talk<S: Stack>(&mut self, now: Instant, net: &mut S, socket: Handle) -> nb::Result<(), Trouble> {
+    /// Says what can be; what it waits for if that was not all.
+    fn talk<S: Stack>(&mut self, now: Instant, net: &mut S, socket: Handle) -> Result<Option<Interest>, Trouble> {
         if !self.up {
-            net.connected(socket).map_err(|error| error.map(Trouble::from))?;
+            match net.connected(socket) {
+                Ok(()) => {}
+                Err(nb::Error::WouldBlock) => return Ok(Some(Interest::Write)),
+                Err(nb::Error::Other(error)) => return Err(error.into()),
+            }
             self.up = true;
             self.until = now + PATIENCE;
             self.talk.begin();
         }
-        let mut moved = false;
-        let result = self.talk.turn(net, socket, &mut moved);
-        if moved {
+        let mut wire = Wire::new(net, socket);
+        let result = self.talk.turn(&mut wire);
+        if wire.has_moved() {
             self.until = now + PATIENCE;
         }
-        result
+        match result {
+            Ok(()) => Ok(None),
+            Err(nb::Error::WouldBlock) => Ok(Some(wire.waits_for())),
+            Err(nb::Error::Other(trouble)) => Err(trouble),
+        }
     }
 
     fn leave<S: Stack>(&mut self, now: Instant, net: &mut S) {
@@ -89,7 +93,7 @@ impl<T: Talk> Client<T> {
     }
 }
 
-impl<T: Talk, S: Stack> Program<S> for Client<T> {
+impl<T: Again, S: Stack> Program<S> for Client<T> {
     fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
         while net.next_ready().is_some() {}
         if self.end.has_come() {
@@ -108,23 +112,22 @@ impl<T: Talk, S: Stack> Program<S> for Client<T> {
             }
         };
         match self.talk(now, net, socket) {
-            Ok(()) => {
+            Ok(None) => {
                 net.close(socket);
                 self.end.come(Ok(()));
                 None
             }
-            Err(nb::Error::WouldBlock) if now < self.until => {
-                let interest = if self.up { self.talk.waits_for() } else { Interest::Write };
+            Ok(Some(interest)) if now < self.until => {
                 // It is open: it was connected just now, or has not yet failed.
                 let _ = net.watch(socket, interest, Token(0));
                 Some(self.until)
             }
-            Err(nb::Error::Other(Trouble::Wrong(what))) => {
+            Err(Trouble::Wrong(what)) => {
                 net.abort(socket);
                 self.end.come(Err(what));
                 None
             }
-            Err(_) => {
+            Ok(Some(_)) | Err(Trouble::Broken) => {
                 self.leave(now, net);
                 Some(self.again)
             }

@@ -1,48 +1,13 @@
-//! An echo (RFC 862), and a client that checks every byte of it.
+//! A client of an echo (RFC 862), that checks every byte of it.
 
-use tidemill_core::net::{Error, Handle, Interest, Stack};
+use tidemill_core::net::Stack;
+use tidemill_core::serve::{Talk, Wire};
 
-use super::client::{Talk, Trouble};
-use super::server::Answer;
+use super::client::{Again, Trouble};
 use crate::mill::Content;
 
 /// Bytes moved at a time.
-const CHUNK: usize = 2048;
-
-/// Sends back what it gets, and ends when its peer has and all is sent.
-#[derive(Default)]
-pub(in crate::scenario) struct Echo {
-    /// What came and is still to be sent: its start, and its end.
-    held: (usize, usize),
-    buffer: Box<[u8]>,
-    ended: bool,
-}
-
-impl Answer for Echo {
-    fn turn<S: Stack>(&mut self, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<(), Option<Error>> {
-        if self.buffer.is_empty() {
-            self.buffer = vec![0; CHUNK].into();
-        }
-        loop {
-            while self.held.0 < self.held.1 {
-                let sent = net.send(socket, &self.buffer[self.held.0..self.held.1]);
-                self.held.0 += sent.map_err(|error| error.map(Some))?;
-                *moved = true;
-            }
-            if self.ended {
-                return Ok(());
-            }
-            let count = net.recv(socket, &mut self.buffer).map_err(|error| error.map(Some))?;
-            self.held = (0, count);
-            self.ended = count == 0;
-            *moved = true;
-        }
-    }
-
-    fn waits_for(&self) -> Interest {
-        if self.held.0 < self.held.1 { Interest::Write } else { Interest::Read }
-    }
-}
+pub(in crate::scenario) const CHUNK: usize = 2048;
 
 /// Sends so many bytes, ends its half, and checks that the same bytes come back, and no others.
 pub(in crate::scenario) struct Shout {
@@ -60,27 +25,31 @@ impl Shout {
     }
 }
 
-impl Talk for Shout {
+impl Again for Shout {
     fn begin(&mut self) {
         (self.sent, self.received, self.shut) = (0, 0, false);
     }
+}
 
-    fn turn<S: Stack>(&mut self, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<(), Trouble> {
+impl Talk for Shout {
+    type Error = Trouble;
+
+    fn turn<S: Stack>(&mut self, wire: &mut Wire<'_, S>) -> nb::Result<(), Trouble> {
         loop {
             let mut stuck = true;
             if self.sent < self.total {
                 let len = (self.total - self.sent).min(CHUNK as u64) as usize;
                 self.content.read(self.sent, &mut self.buffer[..len]);
-                match net.send(socket, &self.buffer[..len]) {
+                match wire.send(&self.buffer[..len]) {
                     Ok(sent) => (self.sent, stuck) = (self.sent + sent as u64, false),
                     Err(nb::Error::WouldBlock) => {}
                     Err(error) => return Err(error.map(Trouble::from)),
                 }
             } else if !self.shut {
-                net.shutdown(socket).map_err(Trouble::from)?;
+                wire.shutdown().map_err(Trouble::from)?;
                 self.shut = true;
             }
-            match net.recv(socket, &mut self.buffer) {
+            match wire.recv(&mut self.buffer) {
                 Ok(0) if self.received == self.total => return Ok(()),
                 // All was sent, or not: an echo never ends before its client.
                 Ok(0) if !self.shut => return Err(nb::Error::Other(Trouble::Broken)),
@@ -106,11 +75,6 @@ impl Talk for Shout {
             if stuck {
                 return Err(nb::Error::WouldBlock);
             }
-            *moved = true;
         }
-    }
-
-    fn waits_for(&self) -> Interest {
-        if self.sent < self.total { Interest::Both } else { Interest::Read }
     }
 }

@@ -3,77 +3,25 @@
 //! A guest says `NAME N` and a new line, and hears `hello NAME, N` and a new line. It asks one thing at a time; where a
 //! connection broke it asks the same again on the next one.
 
-use tidemill_core::net::{Error, Handle, Interest, Stack};
+use tidemill_core::net::{Error, Stack};
+use tidemill_core::serve::{Lines, Reply, Talk, Wire};
 
-use super::client::{Talk, Trouble};
-use super::server::Answer;
+use super::client::{Again, Trouble};
 
 /// The longest line, its end included.
-const LINE: usize = 96;
+const LINE: usize = 128;
 
 /// The longest name of a guest.
 pub(in crate::scenario) const NAME_MAX: usize = 64;
 
-/// A line that comes in pieces.
-#[derive(Default)]
-struct Line(heapless::Vec<u8, LINE>);
-
-impl Line {
-    /// Reads up to the end of a line, and not beyond; false: the stream ended.
-    fn read<S: Stack>(&mut self, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<bool, Error> {
-        while self.0.last() != Some(&b'\n') {
-            let mut byte = [0];
-            if net.recv(socket, &mut byte)? == 0 {
-                return Ok(false);
-            }
-            *moved = true;
-            // One that is too long is given back as it is, without its end.
-            if self.0.push(byte[0]).is_err() {
-                return Ok(true);
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// Sends what is left of `text`.
-fn send<S: Stack>(text: &mut Vec<u8>, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<(), Error> {
-    while !text.is_empty() {
-        let sent = net.send(socket, text)?;
-        text.drain(..sent);
-        *moved = true;
-    }
-    Ok(())
-}
-
 /// Greets whoever is at the other end.
-#[derive(Default)]
-pub(in crate::scenario) struct Greet {
-    line: Line,
-    answer: Vec<u8>,
-}
+pub(in crate::scenario) type Greet = Lines<fn(&[u8], &mut Reply<'_>) -> Result<(), Error>, LINE>;
 
-impl Answer for Greet {
-    fn turn<S: Stack>(&mut self, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<(), Option<Error>> {
-        loop {
-            send(&mut self.answer, net, socket, moved).map_err(|error| error.map(Some))?;
-            if !self.line.read(net, socket, moved).map_err(|error| error.map(Some))? {
-                return Ok(());
-            }
-            let Some((name, number)) = self.line.0.strip_suffix(b"\n").and_then(|line| {
-                let space = line.iter().rposition(|&byte| byte == b' ')?;
-                Some((&line[..space], &line[space + 1..]))
-            }) else {
-                return Err(nb::Error::Other(None));
-            };
-            self.answer.extend([b"hello ", name, b", ", number, b"\n"].concat());
-            self.line.0.clear();
-        }
-    }
-
-    fn waits_for(&self) -> Interest {
-        if self.answer.is_empty() { Interest::Read } else { Interest::Write }
-    }
+pub(in crate::scenario) fn greet() -> Greet {
+    Lines::new(|line, reply| {
+        let space = line.iter().rposition(|&byte| byte == b' ').ok_or(Error::Closed)?;
+        [b"hello ", &line[..space], b", ", &line[space + 1..], b"\n"].iter().try_for_each(|part| reply.push(part))
+    })
 }
 
 /// Says its name so many times, and waits for each greeting.
@@ -83,46 +31,54 @@ pub(in crate::scenario) struct Visit {
     greeted: u64,
     question: Vec<u8>,
     asked: bool,
-    line: Line,
+    line: Vec<u8>,
 }
 
 impl Visit {
     pub(in crate::scenario) fn new(name: &str, times: u64) -> Self {
-        Self { name: name.into(), times, greeted: 0, question: Vec::new(), asked: false, line: Line::default() }
+        Self { name: name.into(), times, greeted: 0, question: Vec::new(), asked: false, line: Vec::new() }
+    }
+}
+
+impl Again for Visit {
+    fn begin(&mut self) {
+        self.question.clear();
+        self.line.clear();
+        self.asked = false;
     }
 }
 
 impl Talk for Visit {
-    fn begin(&mut self) {
-        self.question.clear();
-        self.line.0.clear();
-        self.asked = false;
-    }
+    type Error = Trouble;
 
-    fn turn<S: Stack>(&mut self, net: &mut S, socket: Handle, moved: &mut bool) -> nb::Result<(), Trouble> {
+    fn turn<S: Stack>(&mut self, wire: &mut Wire<'_, S>) -> nb::Result<(), Trouble> {
         while self.greeted < self.times {
             if !self.asked {
                 self.question.extend(format!("{} {}\n", self.name, self.greeted).as_bytes());
                 self.asked = true;
             }
-            send(&mut self.question, net, socket, moved).map_err(|error| error.map(Trouble::from))?;
-            if !self.line.read(net, socket, moved).map_err(|error| error.map(Trouble::from))? {
-                return Err(nb::Error::Other(Trouble::Broken));
+            while !self.question.is_empty() {
+                let sent = wire.send(&self.question).map_err(|error| error.map(Trouble::from))?;
+                self.question.drain(..sent);
+            }
+            // Not beyond the end of the line, and one that is too long is judged as it is.
+            while self.line.last() != Some(&b'\n') && self.line.len() < LINE {
+                let mut byte = [0];
+                if wire.recv(&mut byte).map_err(|error| error.map(Trouble::from))? == 0 {
+                    return Err(nb::Error::Other(Trouble::Broken));
+                }
+                self.line.push(byte[0]);
             }
             let right = format!("hello {}, {}\n", self.name, self.greeted);
-            if *self.line.0 != *right.as_bytes() {
-                let heard = String::from_utf8_lossy(&self.line.0).trim_end().to_owned();
+            if self.line != right.as_bytes() {
+                let heard = String::from_utf8_lossy(&self.line).trim_end().to_owned();
                 let what = format!("heard {heard:?}, not {:?}", right.trim_end());
                 return Err(nb::Error::Other(Trouble::Wrong(what)));
             }
-            self.line.0.clear();
+            self.line.clear();
             self.asked = false;
             self.greeted += 1;
         }
         Ok(())
-    }
-
-    fn waits_for(&self) -> Interest {
-        if self.question.is_empty() { Interest::Read } else { Interest::Write }
     }
 }
