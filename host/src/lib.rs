@@ -10,6 +10,7 @@
 //! | [`remote`] | tasks on another machine, as a microcontroller behind a serial line, and their futures |
 //! | [`serve`] | a folder, served over HTTP |
 //! | [`socket`] | Python's `socket`: every family, type and call |
+//! | [`tls`] | whom a client trusts, and who a server is |
 //! | [`threads`] | `concurrent.futures` and `threading`: a pool, futures, thread-locals, timers, a scheduler, queues |
 //! | `url` | with the feature `idna`: domains beyond ASCII |
 //!
@@ -55,6 +56,7 @@ pub mod remote;
 pub mod serve;
 pub mod socket;
 pub mod threads;
+pub mod tls;
 #[cfg(feature = "idna")]
 pub mod url;
 mod words;

@@ -14,6 +14,7 @@
 //! | own half shut down, then `send` | [`Error::Closed`] |
 //! | a handle used after `close` | [`Error::Stale`], never somebody else's socket |
 //! | no socket left | [`Error::Full`] |
+//! | a peer under TLS that cannot prove who it is, or was cut off | [`Error::Tls`] |
 //! | zero-length `recv` or `send` | `Ok(0)`, and nothing changes |
 //!
 //! [`Datagrams`] is the same for UDP, on the same handles and the same readiness:
@@ -79,6 +80,49 @@ pub enum Interest {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Token(pub u32);
 
+/// Why a connection that had to be secure is not. Nothing was sent over it, or nothing more is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum TlsError {
+    /// This world, or this stack, has no TLS.
+    Unsupported,
+    /// No authority that is trusted here vouches for the peer.
+    UnknownIssuer,
+    /// The peer's certificate is for another name.
+    WrongName,
+    /// The certificate is over, or not valid yet.
+    Expired,
+    /// The certificate is malformed, revoked, or not meant for this.
+    Certificate,
+    /// The peer does not speak TLS: it may be a port for plain connections.
+    NotTls,
+    /// The peer refused, by an alert.
+    Alert,
+    /// The connection ended without the peer's word that it should: something may be missing.
+    Truncated,
+    /// Anything else that is not as TLS has it.
+    Protocol,
+}
+
+impl core::fmt::Display for TlsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Unsupported => "no TLS here",
+            Self::UnknownIssuer => "certificate of an unknown issuer",
+            Self::WrongName => "certificate is for another name",
+            Self::Expired => "certificate expired or not valid yet",
+            Self::Certificate => "bad certificate",
+            Self::NotTls => "peer does not speak TLS",
+            Self::Alert => "peer refused the TLS connection",
+            Self::Truncated => "TLS connection cut off",
+            Self::Protocol => "TLS protocol violated",
+        })
+    }
+}
+
+impl core::error::Error for TlsError {}
+
 /// Why a network call failed. Each variant names what the caller can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -106,6 +150,8 @@ pub enum Error {
     Closed,
     /// The datagram is longer than can be sent: send a shorter one.
     TooLong,
+    /// The connection had to be secure, and is not.
+    Tls(TlsError),
     /// Any other failure of the system below, by its own number.
     Os(i32),
 }
@@ -124,6 +170,7 @@ impl core::fmt::Display for Error {
             Self::NotConnected => "not connected",
             Self::Closed => "connection closed",
             Self::TooLong => "datagram too long",
+            Self::Tls(error) => return error.fmt(f),
             Self::Os(code) => return write!(f, "system error {code}"),
         })
     }
@@ -147,6 +194,17 @@ pub trait Stack {
     /// # Errors
     /// [`Error::Full`] or [`Error::Unreachable`]; a refusal may come here or from `connected`.
     fn connect(&mut self, remote: SocketAddr) -> Result<Handle, Error>;
+
+    /// As [`connect`](Self::connect), under TLS, to a server that proves to be `name`: a host's name, or an address as text.
+    /// Bytes are sent and received in the clear here, and nobody between can read or change them. A stack without TLS, such
+    /// as the simulator's, refuses.
+    ///
+    /// # Errors
+    /// [`TlsError::Unsupported`], and as `connect`; what is wrong with the peer comes from [`connected`](Self::connected).
+    fn connect_secure(&mut self, remote: SocketAddr, name: &str) -> Result<Handle, Error> {
+        let _ = (remote, name);
+        Err(Error::Tls(TlsError::Unsupported))
+    }
 
     /// Whether the connection is up: `WouldBlock` while it is under way. The outcome stays until `close`.
     fn connected(&mut self, socket: Handle) -> nb::Result<(), Error>;

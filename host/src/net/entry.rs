@@ -4,12 +4,15 @@
 //! read or write means that too, and saves the call that would only say so; unless the peer has hung up, because then
 //! no further event would come.
 
-use std::io::{self, Read as _};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 
+use nix::libc;
+use socket2::SockRef;
 use tidemill_core::net::{Error, Interest, Token};
 
 use super::error::failure;
+use crate::tls::{Identity, Session};
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -24,18 +27,21 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// `starved`: there was no room for the connection that waits.
+    /// `starved`: there was no room for the connection that waits; `identity`: its connections are under TLS.
     Listener {
         socket: TcpListener,
         starved: bool,
+        identity: Option<Identity>,
     },
     /// `ended`: all was read; `shut`: our half is; `fault`: what broke it, kept because the kernel tells it only once.
+    /// `tls`: what is sent and received goes through it.
     Stream {
         socket: TcpStream,
         phase: Phase,
         ended: bool,
         shut: bool,
         fault: Option<Error>,
+        tls: Option<Box<Session>>,
     },
     Datagrams(UdpSocket),
 }
@@ -43,16 +49,18 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
     Connecting,
+    /// Connected, and agreeing on keys.
+    Handshaking,
     Up,
     Failed(Error),
 }
 
 impl Entry {
-    pub(super) fn stream(socket: TcpStream, phase: Phase) -> Self {
+    pub(super) fn stream(socket: TcpStream, phase: Phase, tls: Option<Box<Session>>) -> Self {
         // A connection just accepted often carries its first request already, and has room to write: worth a try
         // before the poller has said so.
-        let up = phase == Phase::Up;
-        let socket = Kind::Stream { socket, phase, ended: false, shut: false, fault: None };
+        let up = phase != Phase::Connecting;
+        let socket = Kind::Stream { socket, phase, ended: false, shut: false, fault: None, tls };
         Self { socket, readable: up, writable: up, hung_up: false, watch: None }
     }
 
@@ -68,50 +76,111 @@ impl Entry {
         }
     }
 
-    pub(super) fn ready_for(&self, interest: Interest) -> bool {
+    pub(super) fn ready_for(&mut self, interest: Interest) -> bool {
+        let (mut read, mut write) = (self.readable, self.writable);
+        if let Kind::Stream { phase, tls: Some(tls), .. } = &mut self.socket {
+            match phase {
+                // Whichever way the handshake has to go, both wait for it.
+                Phase::Handshaking => {
+                    read |= write && tls.wants_write();
+                    write = read;
+                }
+                _ => read |= tls.has_plaintext(),
+            }
+        }
         match interest {
-            Interest::Read => self.readable,
-            Interest::Write => self.writable,
-            Interest::Both => self.readable || self.writable,
+            Interest::Read => read,
+            Interest::Write => write,
+            Interest::Both => read || write,
         }
     }
 
+    /// Lets what TLS holds back go out, as far as there is room.
+    pub(super) fn flush(&mut self) -> nb::Result<(), Error> {
+        match self.secured() {
+            Some((tls, mut raw)) => tls.flush(&mut raw),
+            None => Ok(()),
+        }
+    }
+
+    /// Says under TLS that nothing more is sent.
+    pub(super) fn say_goodbye(&mut self) -> nb::Result<(), Error> {
+        match self.secured() {
+            Some((tls, mut raw)) if !tls.is_handshaking() => tls.close(&mut raw),
+            _ => Ok(()),
+        }
+    }
+
+    /// The TLS of a stream and what carries it.
+    fn secured(&mut self) -> Option<(&mut Session, Raw<'_>)> {
+        let Kind::Stream { socket, tls: Some(tls), .. } = &mut self.socket else { return None };
+        let raw = Raw { socket, readable: &mut self.readable, writable: &mut self.writable, hung_up: self.hung_up };
+        Some((tls, raw))
+    }
+
     pub(super) fn connected(&mut self) -> nb::Result<(), Error> {
-        let Kind::Stream { socket, phase, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
+        let Kind::Stream { socket, phase, tls, .. } = &mut self.socket else { return Err(Error::NotConnected.into()) };
         if *phase == Phase::Connecting {
             if !self.writable {
                 return Err(nb::Error::WouldBlock);
             }
             *phase = match socket.take_error() {
+                Ok(None) if tls.is_some() => Phase::Handshaking,
                 Ok(None) => Phase::Up,
                 Ok(Some(error)) | Err(error) => Phase::Failed(failure(&error)),
             };
         }
-        match *phase {
-            Phase::Failed(error) => Err(error.into()),
+        if *phase == Phase::Handshaking {
+            let outcome = self.secured().map_or(Ok(()), |(tls, mut raw)| tls.handshake(&mut raw));
+            let reached = match outcome {
+                Ok(()) => Phase::Up,
+                Err(nb::Error::WouldBlock) => return Err(nb::Error::WouldBlock),
+                Err(nb::Error::Other(error)) => Phase::Failed(error),
+            };
+            self.set_phase(reached);
+        }
+        match self.phase() {
+            Some(Phase::Failed(error)) => Err(error.into()),
             _ => Ok(()),
         }
     }
 
-    /// The stream, once its connection is up.
-    pub(super) fn up(&mut self) -> Result<(), Error> {
+    fn phase(&self) -> Option<Phase> {
+        match &self.socket {
+            Kind::Stream { phase, .. } => Some(*phase),
+            _ => None,
+        }
+    }
+
+    fn set_phase(&mut self, reached: Phase) {
+        if let Kind::Stream { phase, .. } = &mut self.socket {
+            *phase = reached;
+        }
+    }
+
+    /// The stream, once its connection is up. The handshake of one that was accepted is part of receiving and sending.
+    pub(super) fn up(&mut self) -> nb::Result<(), Error> {
         self.connected().map_err(|error| match error {
-            nb::Error::WouldBlock => Error::NotConnected,
-            nb::Error::Other(error) => error,
+            nb::Error::WouldBlock if self.phase() != Some(Phase::Handshaking) => Error::NotConnected.into(),
+            error => error,
         })
     }
 
     pub(super) fn recv(&mut self, buf: &mut [u8]) -> nb::Result<usize, Error> {
         self.up()?;
-        let Kind::Stream { socket, ended, fault, .. } = &mut self.socket else {
-            return Err(Error::NotConnected.into());
-        };
+        let Kind::Stream { ended, .. } = &self.socket else { return Err(Error::NotConnected.into()) };
         if *ended || buf.is_empty() {
             return Ok(0);
+        }
+        if let Some((tls, mut raw)) = self.secured() {
+            return tls.recv(&mut raw, buf);
         }
         if !self.readable {
             return Err(nb::Error::WouldBlock);
         }
+        let Kind::Stream { socket, ended, fault, .. } = &mut self.socket else {
+            return Err(Error::NotConnected.into());
+        };
         match retry(|| (&*socket).read(buf)) {
             Ok(0) => match *fault {
                 // The kernel tells an error once; told to `send`, it reads as an end of stream, which it is not.
@@ -134,13 +203,46 @@ impl Entry {
     }
 
     pub(super) fn shutdown(&mut self) -> Result<(), Error> {
-        self.up()?;
-        let Kind::Stream { socket, shut, fault, .. } = &mut self.socket else { return Err(Error::NotConnected) };
+        match self.up() {
+            Ok(()) => {}
+            Err(nb::Error::WouldBlock) => return Err(Error::NotConnected),
+            Err(nb::Error::Other(error)) => return Err(error),
+        }
+        let Kind::Stream { socket, shut, fault, tls, .. } = &mut self.socket else { return Err(Error::NotConnected) };
         if std::mem::replace(shut, true) {
             return Ok(());
         }
+        if tls.is_some() {
+            // The word of TLS is the end of our half. The socket stays open for what the protocol itself has to say.
+            return match self.say_goodbye() {
+                Err(nb::Error::Other(error)) => Err(error),
+                _ => Ok(()),
+            };
+        }
         // Of a connection that is gone the kernel says "not connected"; `recv` has the reason.
         socket.shutdown(Shutdown::Write).map_err(|error| fault.unwrap_or_else(|| failure(&error)))
+    }
+
+    /// Sends bytes, through TLS where there is one; `more`: the kernel may hold them back for what follows at once.
+    pub(super) fn send(&mut self, buf: &[u8], more: bool) -> nb::Result<usize, Error> {
+        self.up()?;
+        match &self.socket {
+            _ if buf.is_empty() => return Ok(0),
+            Kind::Stream { shut: true, tls: Some(_), .. } => return Err(Error::Closed.into()),
+            _ => {}
+        }
+        if let Some((tls, mut raw)) = self.secured() {
+            return tls.send(&mut raw, buf);
+        }
+        let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
+        let count = self.write(|stream| SockRef::from(stream).send_with_flags(buf, flags))?;
+        self.writable = count == buf.len();
+        Ok(count)
+    }
+
+    /// Whether the kernel cannot send files over it by itself.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self.socket, Kind::Stream { tls: Some(_), .. })
     }
 
     /// Runs a call that writes to the stream.
@@ -163,6 +265,51 @@ impl Entry {
             }
             nb::Error::Other(*fault.insert(failure(&error)))
         })
+    }
+}
+
+/// The socket beneath TLS, which keeps the flags.
+struct Raw<'e> {
+    socket: &'e TcpStream,
+    readable: &'e mut bool,
+    writable: &'e mut bool,
+    hung_up: bool,
+}
+
+impl Read for Raw<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !*self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let read = retry(|| (&*self.socket).read(buf));
+        match &read {
+            Ok(count) => *self.readable = *count == buf.len() || self.hung_up,
+            Err(error) => *self.readable = error.kind() != io::ErrorKind::WouldBlock,
+        }
+        read
+    }
+}
+
+impl Write for Raw<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    /// TLS has its records in several pieces.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !*self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let written = retry(|| (&*self.socket).write_vectored(pieces));
+        match &written {
+            Ok(count) => *self.writable = *count == pieces.iter().map(|piece| piece.len()).sum(),
+            Err(error) => *self.writable = error.kind() != io::ErrorKind::WouldBlock,
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

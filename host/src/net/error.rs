@@ -6,7 +6,7 @@ use nix::libc;
 use tidemill_core::net::Error;
 
 /// The distinct outcome behind a system error.
-pub(super) fn failure(error: &io::Error) -> Error {
+pub(crate) fn failure(error: &io::Error) -> Error {
     let Some(code) = error.raw_os_error() else { return Error::Os(libc::EINVAL) };
     match code {
         libc::ECONNREFUSED => Error::Refused,

@@ -38,27 +38,34 @@ pub mod resolve;
 mod table;
 mod waker;
 
+pub(crate) use error::failure;
 pub use waker::Waker;
 
-use std::ffi::c_int;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration as StdDuration;
 
 use entry::{Entry, Kind, Phase};
-use error::{failure, no_descriptor};
-use nix::libc;
+use error::no_descriptor;
 use nix::sys::epoll::EpollFlags;
 use poller::Poller;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use table::Table;
 use tidemill_core::executor::World;
-use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
+use tidemill_core::net::{Error, Handle, Interest, Stack, TlsError, Token};
 use tidemill_core::time::{Clock, Duration, Instant};
+
+use crate::tls::{Identity, Session, Trust};
 
 /// How long a listener rests when the system has no descriptor left. A socket closed here ends the rest sooner.
 const STARVED: Duration = Duration::from_millis(50);
+
+/// How long what TLS still holds of a connection that was closed may take to go out.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How much of a file is encrypted at a time.
+const FILE_PIECE: usize = 16 << 10;
 
 /// The most sockets one [`Net`] can hold: a handle's slot number has 16 bits.
 pub const MAX_SOCKETS: usize = u16::MAX as usize;
@@ -72,6 +79,9 @@ pub struct Net {
     start: std::time::Instant,
     /// Until when the listeners that found no room are left alone.
     starved_until: Option<Instant>,
+    trust: Option<Trust>,
+    /// Closed connections of which TLS still holds something, each with the end of its time. As many as sockets at most.
+    lingering: Vec<(Handle, Entry, Instant)>,
 }
 
 impl Net {
@@ -87,12 +97,75 @@ impl Net {
             waker,
             start: std::time::Instant::now(),
             starved_until: None,
+            trust: None,
+            lingering: Vec::new(),
         })
     }
 
     /// What ends a [`wait`](Self::wait) from another thread or from a signal handler.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// Whom to trust in [`connect_secure`](Stack::connect_secure) from now on. Without it, the system's roots are read at
+    /// its first call.
+    pub fn set_trust(&mut self, trust: Trust) {
+        self.trust = Some(trust);
+    }
+
+    /// As [`listen`](Stack::listen), under TLS. A connection is accepted before it has agreed on keys: that is part of
+    /// its first `recv` or `send`, which fail if it cannot.
+    ///
+    /// # Errors
+    /// As `listen`.
+    pub fn listen_secure(&mut self, local: SocketAddr, backlog: usize, identity: &Identity) -> Result<Handle, Error> {
+        self.open_listener(local, backlog, Some(identity.clone()))
+    }
+
+    /// Takes a socket that exists already: one that listens, one that is connected, or one for datagrams. From here on
+    /// it never waits, whatever its time limit was. With an `identity`, the connections of one that listens are under TLS,
+    /// as those of [`listen_secure`](Self::listen_secure).
+    ///
+    /// # Errors
+    /// [`Error::Full`]; [`Error::Unreachable`]: not of an internet family; [`Error::NotConnected`]: a stream that neither
+    /// listens nor is connected, or neither stream nor datagrams. The socket is closed then.
+    pub fn adopt(&mut self, socket: crate::socket::Socket, identity: Option<&Identity>) -> Result<Handle, Error> {
+        use crate::socket::{Family, Kind as Sort, option};
+        if socket.family() == Family::Unix {
+            return Err(Error::Unreachable);
+        }
+        let sort = socket.kind();
+        let listens = sort == Sort::Stream && socket.getsockopt(option::AcceptConn) == Ok(true);
+        let socket = Socket::from(socket.detach().map_err(|_| Error::Full)?);
+        let prepared = socket.set_nonblocking(true).and_then(|()| match sort {
+            Sort::Stream => socket.set_tcp_nodelay(true),
+            _ => Ok(()),
+        });
+        prepared.map_err(|error| failure(&error))?;
+        if listens {
+            let socket = Kind::Listener { socket: socket.into(), starved: false, identity: identity.cloned() };
+            let entry = Entry { socket, readable: true, writable: false, hung_up: false, watch: None };
+            return self.admit(entry, EpollFlags::EPOLLIN);
+        }
+        match sort {
+            Sort::Stream if socket.peer_addr().is_ok() => {
+                self.admit(Entry::stream(socket.into(), Phase::Up, None), STREAM)
+            }
+            Sort::Datagram => self.admit(Entry::datagrams(socket.into()), EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT),
+            _ => Err(Error::NotConnected),
+        }
+    }
+
+    /// Who a listener is from the next connection on, if its connections are under TLS.
+    ///
+    /// # Errors
+    /// [`Error::Stale`]; [`Error::NotConnected`]: it is no such listener.
+    pub fn set_identity(&mut self, listener: Handle, new: &Identity) -> Result<(), Error> {
+        match &mut self.sockets.get_mut(listener).ok_or(Error::Stale)?.socket {
+            Kind::Listener { identity: Some(identity), .. } => identity.clone_from(new),
+            _ => return Err(Error::NotConnected),
+        }
+        Ok(())
     }
 
     /// How many more sockets there is room for.
@@ -127,13 +200,23 @@ impl Net {
         Ok(())
     }
 
-    /// Sends up to `len` bytes of `file` from `offset` on, without copying them through this process. `Ok(0)`: the file
-    /// ends there (or `len` is 0).
+    /// Sends up to `len` bytes of `file` from `offset` on, without copying them through this process unless they go under
+    /// TLS. `Ok(0)`: the file ends there (or `len` is 0).
     ///
     /// # Errors
     /// As [`Stack::send`].
     pub fn sendfile(&mut self, socket: Handle, file: BorrowedFd<'_>, offset: u64, len: u64) -> nb::Result<u64, Error> {
         let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
+        if entry.is_secure() {
+            let mut piece = [0; FILE_PIECE];
+            let want = usize::try_from(len).map_or(FILE_PIECE, |len| len.min(FILE_PIECE));
+            // A file read for nothing when there is no room: so only if there is.
+            entry.flush()?;
+            let at = i64::try_from(offset).map_err(|_| Error::Os(nix::libc::EINVAL))?;
+            let read = nix::sys::uio::pread(file, &mut piece[..want], at);
+            let count = read.map_err(|errno| failure(&errno.into()))?;
+            return Ok(entry.send(&piece[..count], false)? as u64);
+        }
         // What one call of the kernel takes at most, page aligned.
         let count = usize::try_from(len).unwrap_or(usize::MAX).min(0x7fff_f000);
         entry.write(|stream| {
@@ -142,19 +225,12 @@ impl Net {
         })
     }
 
-    fn send_with(&mut self, socket: Handle, buf: &[u8], flags: c_int) -> nb::Result<usize, Error> {
-        let entry = self.sockets.get_mut(socket).ok_or(Error::Stale)?;
-        if buf.is_empty() {
-            return entry.up().map(|()| 0).map_err(nb::Error::Other);
-        }
-        let count = entry.write(|stream| SockRef::from(stream).send_with_flags(buf, flags))?;
-        entry.writable = count == buf.len();
-        Ok(count)
-    }
-
     /// Takes what the poller told of a socket. Events of a closed one may still be on their way: they are dropped.
     fn note(&mut self, handle: Handle, flags: EpollFlags) {
-        let Some(entry) = self.sockets.get_mut(handle) else { return };
+        let Some(entry) = self.sockets.get_mut(handle) else {
+            self.note_lingering(handle, flags);
+            return;
+        };
         if matches!(entry.socket, Kind::Listener { starved: true, .. }) {
             // It is asked again when its rest is over, whatever has come until then.
             return;
@@ -164,6 +240,8 @@ impl Net {
         entry.hung_up |= ended;
         entry.readable |= ended || flags.contains(EpollFlags::EPOLLIN);
         entry.writable |= broken || flags.contains(EpollFlags::EPOLLOUT);
+        // What TLS held back goes now: its owner may only be waiting for an answer to it. An error shows in the next call.
+        let _ = entry.flush();
         // A peer's FIN wakes a writer too, once: `watch` must not find it ready again, or a full socket would spin.
         let wakes = |(interest, _): &mut (Interest, Token)| {
             ended
@@ -178,6 +256,64 @@ impl Net {
         }
     }
 
+    /// There may be room for what a closed connection still has to send.
+    fn note_lingering(&mut self, handle: Handle, flags: EpollFlags) {
+        let Some(at) = self.lingering.iter().position(|(of, ..)| *of == handle) else { return };
+        let entry = &mut self.lingering[at].1;
+        entry.writable |= flags.intersects(EpollFlags::EPOLLOUT | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+        if !matches!(entry.flush(), Err(nb::Error::WouldBlock)) {
+            self.lingering.swap_remove(at);
+        }
+    }
+
+    fn open_listener(
+        &mut self,
+        local: SocketAddr,
+        backlog: usize,
+        identity: Option<Identity>,
+    ) -> Result<Handle, Error> {
+        if self.sockets.room() == 0 {
+            return Err(Error::Full);
+        }
+        let open = || {
+            let kind = Type::STREAM.nonblocking().cloexec();
+            let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            // Connections inherit it.
+            socket.set_tcp_nodelay(true)?;
+            socket.bind(&local.into())?;
+            socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX).max(1))?;
+            Ok(TcpListener::from(socket))
+        };
+        let socket = open().map_err(|error| failure(&error))?;
+        let socket = Kind::Listener { socket, starved: false, identity };
+        let entry = Entry { socket, readable: true, writable: false, hung_up: false, watch: None };
+        self.admit(entry, EpollFlags::EPOLLIN)
+    }
+    /// Starts a connection; `tls`: one that is secured once it is there.
+    fn open_stream(&mut self, remote: SocketAddr, tls: Option<Box<Session>>) -> Result<Handle, Error> {
+        if self.sockets.room() == 0 {
+            return Err(Error::Full);
+        }
+        let open = || {
+            let kind = Type::STREAM.nonblocking().cloexec();
+            let socket = Socket::new(Domain::for_address(remote), kind, Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            match socket.connect(&remote.into()) {
+                // An interrupted connect goes on by itself, like one that would block.
+                Err(error)
+                    if error.raw_os_error() != Some(nix::libc::EINPROGRESS)
+                        && error.kind() != io::ErrorKind::Interrupted =>
+                {
+                    Err(error)
+                }
+                _ => Ok(TcpStream::from(socket)),
+            }
+        };
+        let stream = open().map_err(|error| failure(&error))?;
+        // Registered only now: a socket that has not begun to connect would be reported as hung up.
+        self.admit(Entry::stream(stream, Phase::Connecting, tls), STREAM)
+    }
     /// Puts a new socket into the table and under the poller.
     fn admit(&mut self, entry: Entry, interest: EpollFlags) -> Result<Handle, Error> {
         let handle = self.sockets.insert(entry).ok_or(Error::Full)?;
@@ -254,29 +390,15 @@ const STREAM: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLOUT).union
 
 impl Stack for Net {
     fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, Error> {
-        if self.sockets.room() == 0 {
-            return Err(Error::Full);
-        }
-        let open = || {
-            let kind = Type::STREAM.nonblocking().cloexec();
-            let socket = Socket::new(Domain::for_address(local), kind, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            // Connections inherit it.
-            socket.set_tcp_nodelay(true)?;
-            socket.bind(&local.into())?;
-            socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX).max(1))?;
-            Ok(TcpListener::from(socket))
-        };
-        let socket = open().map_err(|error| failure(&error))?;
-        let socket = Kind::Listener { socket, starved: false };
-        let entry = Entry { socket, readable: true, writable: false, hung_up: false, watch: None };
-        self.admit(entry, EpollFlags::EPOLLIN)
+        self.open_listener(local, backlog, None)
     }
 
     fn accept(&mut self, listener: Handle) -> nb::Result<(Handle, SocketAddr), Error> {
         let room = self.sockets.room() > 0;
         let entry = self.sockets.get_mut(listener).ok_or(Error::Stale)?;
-        let Kind::Listener { socket, starved } = &entry.socket else { return Err(Error::NotConnected.into()) };
+        let Kind::Listener { socket, starved, identity } = &entry.socket else {
+            return Err(Error::NotConnected.into());
+        };
         if *starved {
             return Err(Error::Full.into());
         }
@@ -294,6 +416,7 @@ impl Stack for Net {
                 accepted => break accepted,
             }
         };
+        let identity = identity.clone();
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -304,32 +427,26 @@ impl Stack for Net {
             Err(error) => return Err(failure(&error).into()),
         };
         stream.set_nonblocking(true).map_err(|error| failure(&error))?;
-        let handle = self.admit(Entry::stream(stream, Phase::Up), STREAM)?;
+        let (phase, tls) = match identity {
+            Some(identity) => (Phase::Handshaking, Some(Box::new(Session::server(&identity)?))),
+            None => (Phase::Up, None),
+        };
+        let handle = self.admit(Entry::stream(stream, phase, tls), STREAM)?;
         Ok((handle, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
     }
 
     fn connect(&mut self, remote: SocketAddr) -> Result<Handle, Error> {
-        if self.sockets.room() == 0 {
-            return Err(Error::Full);
-        }
-        let open = || {
-            let kind = Type::STREAM.nonblocking().cloexec();
-            let socket = Socket::new(Domain::for_address(remote), kind, Some(Protocol::TCP))?;
-            socket.set_tcp_nodelay(true)?;
-            match socket.connect(&remote.into()) {
-                // An interrupted connect goes on by itself, like one that would block.
-                Err(error)
-                    if error.raw_os_error() != Some(nix::libc::EINPROGRESS)
-                        && error.kind() != io::ErrorKind::Interrupted =>
-                {
-                    Err(error)
-                }
-                _ => Ok(TcpStream::from(socket)),
-            }
+        self.open_stream(remote, None)
+    }
+
+    fn connect_secure(&mut self, remote: SocketAddr, name: &str) -> Result<Handle, Error> {
+        let trust = match self.trust.take() {
+            Some(trust) => trust,
+            // Without a single root, nobody is known.
+            None => Trust::system().map_err(|_| Error::Tls(TlsError::UnknownIssuer))?,
         };
-        let stream = open().map_err(|error| failure(&error))?;
-        // Registered only now: a socket that has not begun to connect would be reported as hung up.
-        self.admit(Entry::stream(stream, Phase::Connecting), STREAM)
+        let session = Session::client(self.trust.insert(trust), name)?;
+        self.open_stream(remote, Some(Box::new(session)))
     }
 
     fn connected(&mut self, socket: Handle) -> nb::Result<(), Error> {
@@ -341,11 +458,11 @@ impl Stack for Net {
     }
 
     fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
-        self.send_with(socket, buf, libc::MSG_NOSIGNAL)
+        self.sockets.get_mut(socket).ok_or(Error::Stale)?.send(buf, false)
     }
 
     fn send_more(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
-        self.send_with(socket, buf, libc::MSG_NOSIGNAL | libc::MSG_MORE)
+        self.sockets.get_mut(socket).ok_or(Error::Stale)?.send(buf, true)
     }
 
     fn shutdown(&mut self, socket: Handle) -> Result<(), Error> {
@@ -353,7 +470,15 @@ impl Stack for Net {
     }
 
     fn close(&mut self, socket: Handle) {
-        self.remove(socket);
+        let now = self.now();
+        let Some(mut entry) = self.remove(socket) else { return };
+        if matches!(entry.say_goodbye(), Err(nb::Error::WouldBlock)) {
+            self.lingering.retain(|(.., until)| now < *until);
+            if self.lingering.len() == self.sockets.len() {
+                self.lingering.remove(0);
+            }
+            self.lingering.push((socket, entry, now + LINGER));
+        }
     }
 
     fn abort(&mut self, socket: Handle) {

@@ -46,6 +46,7 @@
 
 mod address;
 mod convert;
+mod embedded;
 mod error;
 mod file;
 mod lookup;
