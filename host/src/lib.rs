@@ -4,14 +4,15 @@
 //! |---|---|
 //! | [`cookies`] | cookies in files: Netscape's `cookies.txt`, and LWP's |
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
+//! | [`http`] | Python's `urllib.request`: `urlopen`, `Request`, openers and their handlers |
 //! | [`ipc`] | pipes, queues, locks and connections between processes |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
 //! | [`process`] | functions run in other processes |
 //! | [`remote`] | tasks on another machine, as a microcontroller behind a serial line, and their futures |
 //! | [`serve`] | a folder, served over HTTP |
 //! | [`socket`] | Python's `socket`: every family, type and call |
-//! | [`tls`] | whom a client trusts, and who a server is |
 //! | [`threads`] | `concurrent.futures` and `threading`: a pool, futures, thread-locals, timers, a scheduler, queues |
+//! | [`tls`] | whom a client trusts, and who a server is |
 //! | `url` | with the feature `idna`: domains beyond ASCII |
 //!
 //! A folder served, and a file of it downloaded, both over the system's sockets:
@@ -48,6 +49,7 @@
 
 pub mod cookies;
 pub mod download;
+pub mod http;
 pub mod ipc;
 mod log;
 pub mod net;

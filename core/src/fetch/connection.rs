@@ -233,7 +233,7 @@ impl<const HEAD: usize> Connection<HEAD> {
             && let Some(&address) = source.addresses.get(connect.next)
         {
             connect.next += 1;
-            match cx.net.connect(address) {
+            match source.connect(cx.net, address) {
                 // As many attempts as addresses.
                 Ok(attempt) => drop(connect.attempts.push(attempt)),
                 Err(error) => {
@@ -247,7 +247,10 @@ impl<const HEAD: usize> Connection<HEAD> {
         if connect.attempts.is_empty() {
             let error = connect.last_error.unwrap_or(net::Error::Unreachable);
             let failure = Failure::Net(error);
-            let hopeless = matches!(error, net::Error::Refused | net::Error::Unreachable) && !source.answered;
+            // One who cannot prove who he is will not be another one at the next try.
+            let never = matches!(error, net::Error::Tls(why) if why != net::TlsError::Truncated);
+            let gone = matches!(error, net::Error::Refused | net::Error::Unreachable);
+            let hopeless = never || gone && !source.answered;
             return Err(if hopeless { Trouble::Source(failure) } else { Trouble::Retry(failure, None) });
         }
         if cx.now >= end {

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::state::Validator;
 use crate::http::redirect::MAX_HOPS;
+use crate::net::{self, Handle, Stack};
 use crate::time::Duration;
 use crate::url::{self, Ascii, Uri};
 use core::fmt::Write;
@@ -19,8 +20,10 @@ pub const ADDRESSES_MAX: usize = 8;
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Source {
-    /// `http://authority/path?query`, never without a path.
+    /// `http://authority/path?query`, or `https:`, never without a path.
     url: String<URL_MAX>,
+    /// Whether the scheme is `https`.
+    secure: bool,
     /// Where the path begins.
     target_at: u16,
     pub(super) addresses: Vec<SocketAddr, ADDRESSES_MAX>,
@@ -39,24 +42,25 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source for an `http` URL. The fragment is dropped; a literal address needs no resolver.
+    /// A source for an `http` or `https` URL. The fragment is dropped; a literal address needs no resolver.
     ///
     /// # Errors
     /// [`SourceError`].
     pub fn new(url: &str) -> Result<Self, SourceError> {
         let uri = Uri::parse(url).map_err(SourceError::Url)?;
-        match uri.scheme() {
-            Some(scheme) if scheme.eq_ignore_ascii_case("http") => {}
+        let secure = match uri.scheme() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => false,
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => true,
             _ => return Err(SourceError::Scheme),
-        }
+        };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(SourceError::Host)?;
-        let port = uri.port().map_err(SourceError::Url)?.unwrap_or(80);
+        let port = uri.port().map_err(SourceError::Url)?.unwrap_or(default_port(secure));
         let authority = uri.authority().unwrap_or(host);
         let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
         let path = if uri.path().is_empty() { "/" } else { uri.path() };
         let (mark, query) = uri.query().map_or(("", ""), |query| ("?", query));
         let mut text = String::new();
-        write!(text, "http://{authority}").map_err(|_| SourceError::TooLong)?;
+        write!(text, "{}{authority}", prefix(secure)).map_err(|_| SourceError::TooLong)?;
         let target_at = text.len() as u16;
         write!(text, "{}{mark}{}", Ascii(path), Ascii(query)).map_err(|_| SourceError::TooLong)?;
         let mut addresses = Vec::new();
@@ -66,6 +70,7 @@ impl Source {
         }
         Ok(Self {
             url: text,
+            secure,
             target_at,
             addresses,
             revision: 0,
@@ -85,7 +90,7 @@ impl Source {
 
     /// The `Host` field: host and, if given, port.
     pub(super) fn authority(&self) -> &str {
-        self.url.get("http://".len()..self.target_at.into()).unwrap_or("")
+        self.url.get(prefix(self.secure).len()..self.target_at.into()).unwrap_or("")
     }
 
     /// The request target: path and query.
@@ -95,8 +100,14 @@ impl Source {
 
     /// The name to resolve and the port to connect to.
     pub(super) fn host_port(&self) -> (&str, u16) {
+        let default = default_port(self.secure);
         Uri::parse(&self.url)
-            .map_or(("", 80), |uri| (uri.host().unwrap_or(""), uri.port().ok().flatten().unwrap_or(80)))
+            .map_or(("", default), |uri| (uri.host().unwrap_or(""), uri.port().ok().flatten().unwrap_or(default)))
+    }
+
+    /// Starts a connection, under TLS if the scheme says so.
+    pub(super) fn connect<S: Stack>(&self, net: &mut S, to: SocketAddr) -> Result<Handle, net::Error> {
+        if self.secure { net.connect_secure(to, self.host_port().0) } else { net.connect(to) }
     }
 
     /// Moves to where `location` points.
@@ -112,7 +123,7 @@ impl Source {
             SourceError::Scheme => Failure::Scheme,
             _ => Failure::Location,
         })?;
-        let left = self.moved || self.authority() != moved.authority();
+        let left = self.moved || self.secure != moved.secure || self.authority() != moved.authority();
         *self = Self { revision: self.revision + 1, moved: left, ..moved };
         Ok(())
     }
@@ -122,6 +133,14 @@ impl Source {
     }
 }
 
+fn prefix(secure: bool) -> &'static str {
+    if secure { "https://" } else { "http://" }
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
 /// Why a text is no source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -129,7 +148,7 @@ impl Source {
 pub enum SourceError {
     /// It is no URL.
     Url(url::Error),
-    /// Its scheme is not `http`.
+    /// Its scheme is neither `http` nor `https`.
     Scheme,
     /// It names no host.
     Host,
@@ -174,11 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn https_has_a_port_of_its_own_and_is_another_origin() {
+        let mut source = Source::new("HTTPS://h/x").unwrap();
+        assert_eq!((source.authority(), source.host_port(), source.url()), ("h", ("h", 443), "https://h/x"));
+        source.redirect::<()>(b"/y").unwrap();
+        assert!(!source.moved);
+        source.redirect::<()>(b"http://h/y").unwrap();
+        assert!(source.moved, "what is secret must not follow in the clear");
+    }
+
+    #[test]
     fn redirects_are_resolved_and_counted() {
         let mut source = Source::new("http://h/a/b").unwrap();
         source.redirect::<()>(b"../c?d").unwrap();
         assert_eq!(source.url(), "http://h/c?d");
-        assert_eq!(source.redirect::<()>(b"https://h/"), Err(Failure::Scheme));
+        assert_eq!(source.redirect::<()>(b"ftp://h/"), Err(Failure::Scheme));
         assert_eq!(source.redirect::<()>(b"ht tp:"), Err(Failure::Location));
         for _ in 1..MAX_HOPS {
             source.redirect::<()>(b"//i/").unwrap();

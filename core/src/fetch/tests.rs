@@ -569,7 +569,7 @@ fn redirects_lead_to_the_file_and_secrets_stay_behind() {
 fn redirects_that_lead_nowhere_say_so() {
     for (location, failure) in [
         ("Location: /f\r\n", Failure::Redirects),
-        ("Location: https://h/\r\n", Failure::Scheme),
+        ("Location: ftp://h/\r\n", Failure::Scheme),
         ("Location: file:///etc/passwd\r\n", Failure::Scheme),
         ("Location: http://a b/\r\n", Failure::Location),
         ("", Failure::Location),

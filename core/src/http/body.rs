@@ -15,6 +15,7 @@
 
 use super::chunked;
 use super::fields::Fields;
+use super::head::HeadBuffer;
 
 /// How a body is delimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,10 +34,18 @@ pub enum Framing {
 /// What [`Body::receive`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) enum Part<'i> {
+enum Part<'i> {
     NeedMore,
     Data(&'i [u8]),
     Trailers(&'i [u8]),
+    End,
+}
+
+/// What [`Body::next`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Piece<'i> {
+    NeedMore,
+    Data(&'i [u8]),
     End,
 }
 
@@ -61,7 +70,7 @@ impl Body {
 
     /// Takes bytes up to the end of the body, at most one slice of it at a time. Data is never empty; on `NeedMore` all
     /// of the input was taken.
-    pub(super) fn receive<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Part<'i>), chunked::Error> {
+    fn receive<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Part<'i>), chunked::Error> {
         let data = match self {
             Self::Length(0) => return Ok((0, Part::End)),
             Self::Chunked(decoder) => {
@@ -82,6 +91,29 @@ impl Body {
             Self::UntilClose => input,
         };
         Ok((data.len(), if data.is_empty() { Part::NeedMore } else { Part::Data(data) }))
+    }
+
+    /// Takes bytes up to the next piece of data, or to the end of the body; what comes behind it is kept with its `head`.
+    pub(super) fn next<'i, const N: usize>(
+        &mut self,
+        input: &'i [u8],
+        head: &mut HeadBuffer<N>,
+    ) -> Result<(usize, Piece<'i>), chunked::Error> {
+        let mut taken = 0;
+        loop {
+            let (more, part) = self.receive(&input[taken..])?;
+            taken += more;
+            let piece = match part {
+                Part::NeedMore => Piece::NeedMore,
+                Part::Data(data) => Piece::Data(data),
+                Part::Trailers(lines) => {
+                    head.keep_trailers(lines);
+                    continue;
+                }
+                Part::End => Piece::End,
+            };
+            return Ok((taken, piece));
+        }
     }
 
     /// Whether the body may end here, with the connection; otherwise how many bytes are missing, if that is known.

@@ -3,7 +3,7 @@
 //! A parser that starts again at byte 0 whenever more arrives costs the square of the head's size when it drips in byte
 //! by byte. Here only the end of each line is looked for as it arrives; the head is parsed once, when it is whole.
 
-use super::fields::line_end;
+use super::fields::{Fields, line_end};
 
 /// Why a head cannot be collected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,8 +101,8 @@ impl<const N: usize> HeadBuffer<N> {
     }
 
     /// Those lines, if there was room for all.
-    pub(super) fn trailer_lines(&self) -> Option<&[u8]> {
-        (!self.trailers_cut).then(|| &self.bytes[self.len..self.len + self.trailers])
+    pub(super) fn trailers(&self) -> Option<Fields<'_>> {
+        (!self.trailers_cut).then(|| Fields::new(&self.bytes[self.len..self.len + self.trailers]))
     }
 
     /// All bytes of the head.

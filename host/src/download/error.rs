@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tidemill_core::fetch::{Failure, SourceError};
 
 use super::{Sha256Sum, Target};
+use crate::http::UrlError;
 use crate::words;
 
 /// Why a download failed. Displayed as one line: what it is about, a colon, and why.
@@ -40,6 +41,13 @@ pub enum Error {
         url: String,
         /// The reason.
         why: Failure<()>,
+    },
+    /// It could not be opened, or not be read to its end.
+    Open {
+        /// The URL.
+        url: String,
+        /// The reason.
+        why: Box<UrlError>,
     },
     /// It was told to stop.
     Interrupted {
@@ -99,6 +107,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url { url, why } => write!(f, "{url}: {why}"),
+            Self::Open { url, why } => write!(f, "{url}: {why}"),
             Self::TooMany { what, max } => write!(f, "{what}: at most {max}"),
             Self::Unresolved { host, why } => write!(f, "{host}: {why}"),
             Self::Fetch { url, why: Failure::Net(error) } => write!(f, "{url}: {}", words::of_network(*error)),

@@ -28,7 +28,7 @@ const HEAD: usize = 16 * 1024;
 const SCRATCH: usize = 256 * 1024;
 
 /// How often the counters are told, and the order to stop is looked for.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// What to download, and how.
 #[derive(Clone, Debug)]

@@ -30,6 +30,7 @@ mod output;
 mod overlap;
 mod part;
 mod progress;
+mod stream;
 mod target;
 
 pub use checksum::{Hasher, ParseError, Sha256Sum};
@@ -38,6 +39,7 @@ pub use job::{Job, Names, Options, SOURCES_MAX, fields};
 pub use journal::{Found, Journal, STATE_MAX};
 pub use part::PartFile;
 pub use progress::{Connection, Event, Observer, Progress, Summary};
+pub use stream::{PIECE, save};
 pub use target::Target;
 
 use std::net::SocketAddr;

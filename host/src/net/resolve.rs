@@ -23,8 +23,10 @@
 //! ```
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use super::Waker;
 
@@ -176,6 +178,41 @@ impl Resolver {
             *state = if matches!(state, State::GivenUp) { State::Free } else { State::Answered(answer) };
         }
     }
+}
+
+/// How many threads of [`addresses`] are under way.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+
+/// The addresses of a host, as [`Resolver`] finds them, for who can wait, but no longer than `within`. At most
+/// [`MAX_LOOKUPS`] wait at once in the whole process.
+///
+/// # Errors
+/// [`Error::Name`], [`Error::Full`], [`Error::Failed`]; `None` if there was no answer in time.
+pub fn addresses(host: &str, port: u16, within: Duration) -> Result<Option<Vec<SocketAddr>>, Error> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(Some(vec![SocketAddr::new(ip, port)]));
+    }
+    if host.is_empty() || host.len() > MAX_NAME || host.contains('\0') {
+        return Err(Error::Name);
+    }
+    if ASKING.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
+        ASKING.fetch_sub(1, Ordering::Relaxed);
+        return Err(Error::Full);
+    }
+    let (answer_to, answers) = channel();
+    let host = bare.to_owned();
+    let ask = move || {
+        let answer = (host.as_str(), port).to_socket_addrs().map(in_turns);
+        ASKING.fetch_sub(1, Ordering::Relaxed);
+        // Whoever asked may have given up.
+        let _ = answer_to.send(answer.map_err(|error| Error::Failed(error.to_string())));
+    };
+    if let Err(error) = thread::Builder::new().name("tidemill-resolve".to_owned()).spawn(ask) {
+        ASKING.fetch_sub(1, Ordering::Relaxed);
+        return Err(Error::Failed(error.to_string()));
+    }
+    answers.recv_timeout(within).map_or(Ok(None), |answer| answer.map(Some))
 }
 
 /// The addresses with their families taking turns, each family in its given order.

@@ -70,7 +70,7 @@ const TYPES: &[(&str, &str)] = &[
 ];
 
 /// The media type of a file of this name; that of plain bytes if its extension is unknown.
-pub(super) fn type_of(name: &[u8]) -> &'static str {
+pub(crate) fn type_of(name: &[u8]) -> &'static str {
     let base = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let known = base.iter().rposition(|&byte| byte == b'.').filter(|&at| at > 0).and_then(|at| {
         let extension = &base[at + 1..];

@@ -33,7 +33,7 @@
 
 mod folder;
 mod listing;
-mod media;
+pub(crate) mod media;
 mod path;
 
 use std::io;

@@ -116,7 +116,7 @@ impl Trust {
 
 /// Who a server is.
 #[derive(Clone, Debug)]
-pub struct Identity(Arc<ServerConfig>);
+pub struct Identity(pub(crate) Arc<ServerConfig>);
 
 impl Identity {
     /// From a PEM file with the server's certificate and those between it and a root, in this order, and one with its

@@ -30,7 +30,7 @@ mod tests;
 
 pub use request::Request;
 
-use super::body::{Body, Codings, Framing, Part};
+use super::body::{Body, Codings, Framing, Piece};
 use super::fields::Fields;
 use super::head::{HeadBuffer, HeadError};
 use super::{MAX_FIELDS, chunked};
@@ -265,26 +265,24 @@ impl<const HEAD: usize> Response<HEAD> {
     /// The fields behind a chunked body, once the response is whole; they are not to be mixed with those of the head
     /// (RFC 9110 6.5.1). `None`: they did not fit into what the head left of the buffer, or it is not whole yet.
     pub fn trailers(&self) -> Option<Fields<'_>> {
-        let lines = self.buffer.trailer_lines().filter(|_| matches!(self.state, State::Done));
-        lines.map(Fields::new)
+        self.buffer.trailers().filter(|_| matches!(self.state, State::Done))
     }
 
     fn receive_body<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), chunked::Error> {
-        let mut taken = 0;
-        loop {
-            let State::Body(body) = &mut self.state else { return Ok((taken, Event::End)) };
-            let (more, part) = body.receive(&input[taken..])?;
-            taken += more;
-            match part {
-                Part::NeedMore => return Ok((taken, Event::NeedMore)),
-                Part::Data(data) => {
-                    self.body_received += data.len() as u64;
-                    return Ok((taken, Event::Body(data)));
-                }
-                Part::Trailers(lines) => self.buffer.keep_trailers(lines),
-                Part::End => self.state = State::Done,
+        let State::Body(body) = &mut self.state else { return Ok((0, Event::End)) };
+        let (taken, piece) = body.next(input, &mut self.buffer)?;
+        let event = match piece {
+            Piece::NeedMore => Event::NeedMore,
+            Piece::Data(data) => {
+                self.body_received += data.len() as u64;
+                Event::Body(data)
             }
-        }
+            Piece::End => {
+                self.state = State::Done;
+                Event::End
+            }
+        };
+        Ok((taken, event))
     }
 
     fn receive_head<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Event<'i>), Error> {

@@ -1,0 +1,405 @@
+//! HTTP itself: a request goes out over a connection, new or kept, and its response comes back.
+
+use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
+
+use tidemill_core::http::body::Framing;
+use tidemill_core::http::client::{self, Asked, Event};
+use tidemill_core::http::send::Sender;
+
+use super::headers::bytes_of;
+use super::opener::Handler;
+use super::pool::{Place, Pool};
+use super::proxy::Proxy;
+use super::request::{Data, read_piece};
+use super::wire::{Wire, was_stale};
+use super::{Headers, Request, Response, Timeouts, UrlError};
+use crate::tls::Trust;
+
+/// The longest head of a response, in bytes.
+pub const HEAD_MAX: usize = 64 << 10;
+
+/// The longest head of a request.
+const REQUEST_MAX: usize = 64 << 10;
+
+/// What is read at once where it cannot go straight to whoever reads.
+const BUFFER: usize = 16 << 10;
+
+/// A connection and the decoder of what comes over it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    wire: Wire,
+    response: client::Response<HEAD_MAX>,
+    buffer: Box<[u8]>,
+    /// What of `buffer` has come and is not taken.
+    start: usize,
+    end: usize,
+}
+
+impl Connection {
+    fn new(wire: Wire) -> Box<Self> {
+        let buffer = vec![0; BUFFER].into();
+        Box::new(Self { wire, response: client::Response::new(), buffer, start: 0, end: 0 })
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.start == self.end && self.wire.is_quiet()
+    }
+
+    /// Reads more; false at the end of the stream.
+    fn fill(&mut self) -> Result<bool, UrlError> {
+        (self.start, self.end) = (0, self.wire.read(&mut self.buffer)?);
+        Ok(self.end > 0)
+    }
+
+    /// Reads the head of a response.
+    fn receive_head(&mut self) -> Result<(), UrlError> {
+        loop {
+            let (taken, event) = self.response.receive(&self.buffer[self.start..self.end])?;
+            self.start += taken;
+            if event == Event::Head {
+                return Ok(());
+            }
+            if self.start == self.end && !self.fill()? {
+                self.response.end_of_stream()?;
+            }
+        }
+    }
+
+    /// Reads of the body, straight into `out` where it stands as it is.
+    fn receive_body(&mut self, out: &mut [u8]) -> Result<usize, UrlError> {
+        let plain = !matches!(self.response.head().framing(), Framing::Chunked);
+        loop {
+            if self.start == self.end && plain && out.len() >= BUFFER {
+                // No more than is this body's: what follows is the next response's.
+                let head = self.response.head();
+                let left = match head.framing() {
+                    Framing::Length(length) => length.saturating_sub(self.response.body_received()),
+                    Framing::None => 0,
+                    _ => u64::MAX,
+                };
+                let room = usize::try_from(left).map_or(out.len(), |left| left.min(out.len()));
+                if room > 0 {
+                    let count = self.wire.read(&mut out[..room])?;
+                    if count == 0 {
+                        self.response.end_of_stream()?;
+                        return Ok(0);
+                    }
+                    // The decoder counts; the bytes are where they should be.
+                    self.response.receive(&out[..count])?;
+                    return Ok(count);
+                }
+            }
+            let want = self.end.min(self.start.saturating_add(out.len()));
+            let (taken, event) = self.response.receive(&self.buffer[self.start..want])?;
+            self.start += taken;
+            match event {
+                Event::Body(data) => {
+                    out[..data.len()].copy_from_slice(data);
+                    return Ok(data.len());
+                }
+                Event::End => return Ok(0),
+                Event::NeedMore | Event::Head => {}
+            }
+            if self.start == self.end && !self.fill()? {
+                self.response.end_of_stream()?;
+                return Ok(0);
+            }
+        }
+    }
+
+    /// Whether it can be kept, now that a body has ended: nothing may have come that nobody asked for.
+    fn is_reusable(&self) -> bool {
+        self.response.reusable() && self.start == self.end
+    }
+}
+
+/// The body of a response. It gives its connection back at its end.
+pub(super) struct Body {
+    connection: Option<Box<Connection>>,
+    place: Place,
+    pool: Arc<Pool>,
+    received: u64,
+}
+
+impl Read for Body {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let Some(connection) = &mut self.connection else { return Ok(0) };
+        if out.is_empty() {
+            return Ok(0);
+        }
+        let result = connection.receive_body(out);
+        match result {
+            Ok(0) => {
+                if let Some(connection) = self.connection.take_if(|connection| connection.is_reusable()) {
+                    self.pool.put(self.place.clone(), connection);
+                }
+                self.connection = None;
+                Ok(0)
+            }
+            Ok(count) => {
+                self.received += count as u64;
+                Ok(count)
+            }
+            Err(UrlError::Protocol(client::Error::Incomplete { missing })) => {
+                Err(UrlError::ContentTooShort { got: self.received, missing }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Opens `http:` and `https:` URLs, and keeps connections for the next.
+#[derive(Debug)]
+#[doc(alias = "HTTPHandler")]
+#[doc(alias = "HTTPSHandler")]
+pub struct HttpHandler {
+    timeouts: Timeouts,
+    pool: Arc<Pool>,
+    trust: OnceLock<Trust>,
+    user_agent: String,
+}
+
+impl Default for HttpHandler {
+    fn default() -> Self {
+        Self::new(Timeouts::default())
+    }
+}
+
+impl HttpHandler {
+    /// With these timeouts; trusting whom the system trusts.
+    pub fn new(timeouts: Timeouts) -> Self {
+        let user_agent = concat!("tidemill/", env!("CARGO_PKG_VERSION")).to_owned();
+        Self { timeouts, pool: Arc::default(), trust: OnceLock::new(), user_agent }
+    }
+
+    /// Trusting these instead.
+    pub fn with_trust(self, trust: Trust) -> Self {
+        Self { trust: trust.into(), ..self }
+    }
+
+    fn timeouts(&self, request: &Request) -> Timeouts {
+        let own = self.timeouts;
+        request.timeout.map_or(own, |timeout| Timeouts { connect: timeout, idle: timeout, ..own })
+    }
+
+    fn trust(&self) -> Result<&Trust, UrlError> {
+        if self.trust.get().is_none() {
+            // Another thread may have been faster.
+            let _ = self.trust.set(Trust::system().map_err(UrlError::Tls)?);
+        }
+        self.trust.get().ok_or_else(|| UrlError::Url("no trust".into()))
+    }
+
+    fn connect(&self, request: &Request) -> Result<Box<Connection>, UrlError> {
+        let uri = request.uri().ok_or_else(|| UrlError::Url(request.full_url().to_owned()))?;
+        let secure = request.scheme() == "https";
+        let host = uri.host().unwrap_or("");
+        let port = uri.port().ok().flatten().unwrap_or(if secure { 443 } else { 80 });
+        let (deadline, timeouts) = (request.deadline, self.timeouts(request));
+        let wire = match &request.proxy {
+            None => Wire::connect(host, port, &timeouts, deadline)?,
+            Some(proxy) => Wire::connect(&proxy.host, proxy.port, &timeouts, deadline)?,
+        };
+        let mut connection = Connection::new(wire);
+        if secure {
+            if let Some(proxy) = &request.proxy {
+                let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+                connection.tunnel(proxy, &authority)?;
+            }
+            connection.wire.secure(self.trust()?, host)?;
+        }
+        Ok(connection)
+    }
+
+    /// Sends the request and reads the head of what comes back.
+    fn ask(&self, request: &Request, connection: &mut Connection) -> Result<(), UrlError> {
+        connection.wire.set_deadline(request.deadline, self.timeouts(request).idle);
+        let body = match request.get_data() {
+            None => Framing::None,
+            Some(Data::Bytes(bytes)) => Framing::Length(bytes.len() as u64),
+            Some(Data::Sized(_, length)) => Framing::Length(*length),
+            Some(Data::Chunked(_)) => Framing::Chunked,
+        };
+        let through_proxy = request.proxy.is_some() && request.scheme() == "http";
+        let path = match request.selector() {
+            "" => "/".to_owned(),
+            query if query.starts_with('?') => format!("/{query}"),
+            path => path.to_owned(),
+        };
+        let target = if through_proxy { format!("http://{}{path}", request.host()) } else { path };
+        let headers = self.fields(request, through_proxy);
+        let fields: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+        let head = client::Request {
+            method: request.get_method(),
+            target: &target,
+            host: request.host(),
+            headers: &fields,
+            body,
+        };
+        let mut out = vec![0; 1 << 10];
+        let len = loop {
+            match head.write_to(&mut out) {
+                Err(client::Error::NoSpace) if out.len() < REQUEST_MAX => out.resize(out.len() * 2, 0),
+                result => break result?,
+            }
+        };
+        out.truncate(len);
+        connection.response.start(match request.get_method() {
+            "HEAD" => Asked::Head,
+            _ if request.has_header("Upgrade") => Asked::Upgrade,
+            _ => Asked::Resource,
+        });
+        let sent = connection.send(&out, request.get_data(), body);
+        match sent {
+            // A server that has heard enough may answer and close before it has read all.
+            Err(UrlError::Net(_)) => match connection.receive_head() {
+                Ok(()) => Ok(()),
+                Err(_) => sent,
+            },
+            Err(error) => Err(error),
+            Ok(()) => connection.receive_head(),
+        }
+    }
+
+    /// The fields as they go out: the request's own, and those that it must have.
+    fn fields<'r>(&'r self, request: &'r Request, through_proxy: bool) -> Vec<(&'r str, Vec<u8>)> {
+        let mut fields: Vec<(&str, Vec<u8>)> = Vec::new();
+        let own = |name: &str| request.has_header(name);
+        if !own("Accept-Encoding") {
+            fields.push(("Accept-Encoding", b"identity".into()));
+        }
+        if !own("User-Agent") {
+            fields.push(("User-Agent", self.user_agent.clone().into()));
+        }
+        if request.get_data().is_some() && !own("Content-Type") {
+            fields.push(("Content-Type", b"application/x-www-form-urlencoded".into()));
+        }
+        for (name, value) in request.headers.iter() {
+            let ours = ["host", "content-length", "transfer-encoding"];
+            // The credentials for a proxy are for it alone.
+            let proxys = name.eq_ignore_ascii_case("proxy-authorization") && !through_proxy;
+            if !proxys && !ours.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+                fields.push((name, bytes_of(value)));
+            }
+        }
+        if let Some(authorization) = request.proxy.as_ref().filter(|_| through_proxy).and_then(Proxy::authorization)
+            && !own("Proxy-Authorization")
+        {
+            fields.push(("Proxy-Authorization", authorization.into()));
+        }
+        fields
+    }
+}
+
+impl Connection {
+    /// Has a proxy connect to where the request goes.
+    fn tunnel(&mut self, proxy: &Proxy, authority: &str) -> Result<(), UrlError> {
+        let authorization = proxy.authorization();
+        let field = authorization.as_ref().map(|value| ("Proxy-Authorization", value.as_bytes()));
+        let headers: Vec<_> = field.into_iter().collect();
+        let mut out = vec![0; 4 << 10];
+        let request = client::Request {
+            method: "CONNECT",
+            target: authority,
+            host: authority,
+            headers: &headers,
+            body: Framing::None,
+        };
+        let len = request.write_to(&mut out)?;
+        self.response.start(Asked::Tunnel);
+        self.wire.write_all(&out[..len])?;
+        self.receive_head()?;
+        let head = self.response.head();
+        if !(200..300).contains(&head.status()) {
+            return Err(UrlError::Proxy(format!("answered {} to CONNECT {authority}", head.status())));
+        }
+        if self.start < self.end {
+            return Err(UrlError::Proxy("sent something before it was asked".into()));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, head: &[u8], data: Option<&Data>, framing: Framing) -> Result<(), UrlError> {
+        match data {
+            None => self.wire.write_all(head),
+            // Together with the head, or it would wait for the head to be acknowledged.
+            Some(Data::Bytes(bytes)) if bytes.len() <= BUFFER => self.wire.write_all(&[head, bytes].concat()),
+            Some(Data::Bytes(bytes)) => {
+                self.wire.write_all(head)?;
+                self.wire.write_all(bytes)
+            }
+            Some(Data::Sized(reader, _) | Data::Chunked(reader)) => {
+                self.wire.write_all(head)?;
+                let (mut piece, mut out) = (vec![0; BUFFER], vec![0; 2 * BUFFER]);
+                let mut sender = Sender::new(framing);
+                let bad = |error| UrlError::Io(io::Error::other(error));
+                loop {
+                    let count = match read_piece(reader, &mut piece) {
+                        Ok(0) => break,
+                        Ok(count) => count,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        Err(error) => return Err(UrlError::Io(error)),
+                    };
+                    // A piece and what is around a chunk fit into `out`.
+                    let (_, len) = sender.write(&piece[..count], &mut out).map_err(bad)?;
+                    self.wire.write_all(&out[..len])?;
+                }
+                let len = sender.end(&[], &mut out).map_err(bad)?;
+                self.wire.write_all(&out[..len])
+            }
+        }
+    }
+}
+
+impl Handler for HttpHandler {
+    fn open(&self, request: &Request) -> Option<Result<Response, UrlError>> {
+        matches!(request.scheme().as_str(), "http" | "https").then(|| self.exchange(request))
+    }
+}
+
+impl HttpHandler {
+    fn exchange(&self, request: &Request) -> Result<Response, UrlError> {
+        let origin = format!("{}://{}", request.scheme(), request.host().to_ascii_lowercase());
+        let place = Place { origin, via: request.proxy.as_ref().map(Proxy::key) };
+        let kept = self.pool.take(&place);
+        let (reused, mut connection) = match kept {
+            Some(connection) => (true, connection),
+            None => (false, self.connect(request)?),
+        };
+        let mut asked = self.ask(request, &mut connection);
+        // Repeated only where that cannot do twice what was meant once (RFC 9110 9.2.2), and nothing had come.
+        let harmless = matches!(request.get_method(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE");
+        if let Err(error) = &asked
+            && reused
+            && was_stale(error)
+            && harmless
+            && request.get_data().is_none()
+        {
+            connection = self.connect(request)?;
+            asked = self.ask(request, &mut connection);
+        }
+        asked?;
+        let head = connection.response.head();
+        let mut headers = Headers::default();
+        for (name, value) in head.headers() {
+            headers.push_bytes(name, value);
+        }
+        let reason = head.reason().iter().copied().map(char::from).collect();
+        let (status, length) = (
+            head.status(),
+            match head.framing() {
+                Framing::Length(length) => Some(length),
+                Framing::None => Some(0),
+                _ => None,
+            },
+        );
+        let mut body = Body { connection: Some(connection), place, pool: Arc::clone(&self.pool), received: 0 };
+        if length == Some(0) {
+            // Nobody reads what is empty, and the connection is free at once.
+            let _ = body.read(&mut [0]);
+        }
+        let url = request.full_url().to_owned();
+        Ok(Response::new(url, status, reason, headers, length, Box::new(body)))
+    }
+}

@@ -1,0 +1,130 @@
+//! What comes back.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::{Headers, UrlError};
+
+/// The longest line that [`Response::readline`] puts together, in bytes.
+pub const LINE_MAX: usize = 1 << 20;
+
+/// A response: its head, and its body to be read. As Python's `http.client.HTTPResponse`, with the URL it came from.
+///
+/// Reading is [`std::io::Read`], [`BufRead`] or [`embedded_io::Read`]; the cause of an error is a [`UrlError`] within it.
+/// Whoever reads to the end gives the connection back for the next request; dropped earlier, it is closed.
+pub struct Response {
+    /// The URL it came from, after redirects.
+    #[doc(alias = "geturl")]
+    pub url: String,
+    /// The status; 200 where there is none, as for files.
+    #[doc(alias = "code")]
+    pub status: u16,
+    /// The reason phrase, which means nothing.
+    #[doc(alias = "msg")]
+    pub reason: String,
+    /// The fields.
+    pub headers: Headers,
+    length: Option<u64>,
+    body: BufReader<Box<dyn Read + Send + Sync>>,
+}
+
+impl Response {
+    pub(super) fn new(
+        url: String,
+        status: u16,
+        reason: String,
+        headers: Headers,
+        length: Option<u64>,
+        body: Box<dyn Read + Send + Sync>,
+    ) -> Self {
+        Self { url, status, reason, headers, length, body: BufReader::with_capacity(16 << 10, body) }
+    }
+
+    /// With what a handler makes of the body. Nothing of it may have been read.
+    pub(super) fn map_body(self, map: impl FnOnce(Box<dyn Read + Send + Sync>) -> Box<dyn Read + Send + Sync>) -> Self {
+        let body = BufReader::with_capacity(16 << 10, map(self.body.into_inner()));
+        Self { body, length: None, ..self }
+    }
+
+    /// The fields.
+    pub fn info(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// A field's value.
+    #[doc(alias = "getheader")]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// How many bytes the body has, all together, if that is known before it is read.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Reads at most `count` bytes, fewer only at the end.
+    ///
+    /// # Errors
+    /// [`UrlError::ContentTooShort`], [`UrlError::Timeout`], [`UrlError::Net`], [`UrlError::Protocol`]. What came before is
+    /// lost here: who wants to keep it reads by [`Read`].
+    #[doc(alias = "read")]
+    pub fn read_up_to(&mut self, count: usize) -> Result<Vec<u8>, UrlError> {
+        let mut bytes = Vec::new();
+        (&mut self.body).take(count as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads all that is left, at most `limit` bytes: what is longer is an error.
+    ///
+    /// # Errors
+    /// As [`read_up_to`](Self::read_up_to), and [`UrlError::Io`] if there is more.
+    pub fn read_all(&mut self, limit: usize) -> Result<Vec<u8>, UrlError> {
+        let bytes = self.read_up_to(limit.saturating_add(1))?;
+        if bytes.len() > limit {
+            return Err(UrlError::Io(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes"))));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a line, with its end; empty at the end of the body. A line longer than [`LINE_MAX`] comes in pieces.
+    ///
+    /// # Errors
+    /// As [`read_up_to`](Self::read_up_to).
+    pub fn readline(&mut self) -> Result<Vec<u8>, UrlError> {
+        let mut line = Vec::new();
+        (&mut self.body).take(LINE_MAX as u64).read_until(b'\n', &mut line)?;
+        Ok(line)
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url, status, headers, .. } = self;
+        f.debug_struct("Response").field("url", url).field("status", status).field("headers", headers).finish()
+    }
+}
+
+impl Read for Response {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.body.read(buf)
+    }
+}
+
+impl BufRead for Response {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.body.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.body.consume(amount);
+    }
+}
+
+impl embedded_io::ErrorType for Response {
+    type Error = io::Error;
+}
+
+impl embedded_io::Read for Response {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.body.read(buf)
+    }
+}
