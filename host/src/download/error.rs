@@ -92,7 +92,10 @@ pub enum Error {
 impl Error {
     /// Whether what was asked for could never work, as opposed to what was tried and failed.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Url { .. } | Self::TooMany { .. })
+        match self {
+            Self::Open { why, .. } => matches!(**why, UrlError::Url(_) | UrlError::UnknownScheme(_)),
+            _ => matches!(self, Self::Url { .. } | Self::TooMany { .. }),
+        }
     }
 
     pub(super) fn file(path: &Path, source: io::Error) -> Self {

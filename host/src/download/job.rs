@@ -15,6 +15,8 @@ use tidemill_core::fetch::{self, Failure, Fetch, HEADERS_MAX, Slot, Source, Stat
 use tidemill_core::net::Stack;
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
+use crate::tls::Trust;
+
 use super::output::{Left, Output};
 use super::{Connection, Error, Event, Observer, Progress, Sha256Sum, Summary, Target};
 
@@ -53,6 +55,8 @@ pub struct Options {
     pub resume: bool,
     /// Seeds the jitter of the pauses between tries.
     pub seed: u64,
+    /// Whom to trust, instead of the system's roots.
+    pub trust: Option<Trust>,
     /// Set it, from a signal handler or another thread, to stop the download within a tenth of a second.
     pub stop: Arc<AtomicBool>,
 }
@@ -71,6 +75,7 @@ impl Options {
             rate: None,
             resume: true,
             seed: 0,
+            trust: None,
             stop: Arc::default(),
         }
     }

@@ -39,7 +39,7 @@ pub use job::{Job, Names, Options, SOURCES_MAX, fields};
 pub use journal::{Found, Journal, STATE_MAX};
 pub use part::PartFile;
 pub use progress::{Connection, Event, Observer, Progress, Summary};
-pub use stream::{PIECE, save};
+pub use stream::{PIECE, download_by, save};
 pub use target::Target;
 
 use std::net::SocketAddr;
@@ -69,6 +69,9 @@ pub fn download(options: &Options, observer: &mut dyn Observer) -> Result<Summar
 
 fn attempt(options: &Options, observer: &mut dyn Observer) -> Result<Summary, Error> {
     let mut net = Net::new(usize::from(options.connections) * ADDRESSES_MAX).map_err(Error::System)?;
+    if let Some(trust) = &options.trust {
+        net.set_trust(trust.clone());
+    }
     let names = SystemNames { resolver: Resolver::new(net.waker()), asked: None };
     let fields = fields(options);
     let mut job = Job::new(options, &options.urls, &fields, observer, names)?;

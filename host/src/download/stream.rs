@@ -8,8 +8,43 @@ use tidemill_core::fetch::Sink;
 
 use super::job::TICK;
 use super::output::Output;
-use super::{Error, Event, Observer, Options, Progress, Summary};
-use crate::http::UrlError;
+use super::{Error, Event, Observer, Options, Progress, Summary, Target, download};
+use crate::http::{Opener, Request, UrlError};
+
+/// As [`download`], of what `opener` makes of `request`: with another method, with data, cookies or a password, or through
+/// a proxy. It is opened once; then, if it is large, the server has ranges, and the request can be repeated as it was sent,
+/// the engine fetches it in parts and can go on with it after a failure; else it comes as one stream. Mirrors are left out:
+/// what identifies the user is not for them.
+///
+/// # Errors
+/// As [`download`].
+pub fn download_by(
+    options: &Options,
+    opener: &Opener,
+    request: Request,
+    observer: &mut dyn Observer,
+) -> Result<Summary, Error> {
+    let url = options.urls.first().cloned().unwrap_or_default();
+    let failed = |why| Error::Open { url: url.clone(), why: Box::new(why) };
+    let mut response = opener.open(request.timeout(options.timeout)).map_err(failed)?;
+    let ranges = response.header("Accept-Ranges").is_some_and(|value| value.eq_ignore_ascii_case("bytes"));
+    let large = response.length().is_some_and(|length| length >= ENGINE_MIN);
+    let to_file = options.target != Target::Stdout;
+    if response.status == 200
+        && ranges
+        && large
+        && to_file
+        && let Some(headers) = response.again.take()
+    {
+        let urls = vec![std::mem::take(&mut response.url)];
+        drop(response);
+        return download(&Options { urls, headers, ..options.clone() }, observer);
+    }
+    save(options, response.length(), &mut response, observer)
+}
+
+/// What is shorter comes as fast in one piece.
+const ENGINE_MIN: u64 = 2 << 20;
 
 /// How much is read and written at once, in bytes.
 pub const PIECE: usize = 256 << 10;

@@ -358,6 +358,16 @@ impl Handler for HttpHandler {
     }
 }
 
+/// The fields that a GET of the same needs, if it can be repeated just so: not through a proxy, nor with an answer to a
+/// challenge that is good for once.
+fn again(request: &Request) -> Option<Vec<(String, String)>> {
+    let once = request.get_header("Authorization").is_some_and(|value| value.starts_with("Digest "));
+    let plain = request.get_method() == "GET" && request.get_data().is_none() && request.proxy.is_none() && !once;
+    let ours = ["accept-encoding", "range", "if-range"];
+    let kept = request.headers.iter().filter(|(name, _)| !ours.iter().any(|ours| ours.eq_ignore_ascii_case(name)));
+    plain.then(|| kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
 impl HttpHandler {
     fn exchange(&self, request: &Request) -> Result<Response, UrlError> {
         let origin = format!("{}://{}", request.scheme(), request.host().to_ascii_lowercase());
@@ -400,6 +410,8 @@ impl HttpHandler {
             let _ = body.read(&mut [0]);
         }
         let url = request.full_url().to_owned();
-        Ok(Response::new(url, status, reason, headers, length, Box::new(body)))
+        let mut response = Response::new(url, status, reason, headers, length, Box::new(body));
+        response.again = again(request);
+        Ok(response)
     }
 }

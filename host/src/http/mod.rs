@@ -64,7 +64,7 @@ mod retrieve;
 mod tests;
 mod wire;
 
-pub use auth::{AuthHandler, PasswordManager};
+pub use auth::{AuthHandler, NETRC_MAX, PasswordManager, netrc};
 pub use coding::{Decoding, WINDOW_MAX};
 pub use cookies::{COOKIE_BYTES_MAX, COOKIES_MAX, CookieJar, CookieProcessor};
 pub use error::{HttpError, Phase, UrlError};

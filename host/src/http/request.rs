@@ -117,10 +117,10 @@ impl Request {
         }
         let text = text.replace(' ', "%20");
         let uri = Uri::parse(&text).map_err(|error| UrlError::Url(error.to_string()))?;
-        let scheme = uri.scheme().ok_or_else(|| UrlError::Url("no scheme".into()))?.to_ascii_lowercase();
+        let scheme = uri.scheme().ok_or_else(|| UrlError::Url("it has no scheme".into()))?.to_ascii_lowercase();
         let is_http = matches!(scheme.as_str(), "http" | "https");
         if is_http && uri.host().is_none_or(str::is_empty) {
-            return Err(UrlError::Url("no host".into()));
+            return Err(UrlError::Url("it names no host".into()));
         }
         uri.port().map_err(|error| UrlError::Url(error.to_string()))?;
         let decoded = |text: &str| super::local::decoded(text).into_iter().map(char::from).collect::<String>();

@@ -24,6 +24,8 @@ pub struct Response {
     /// The fields.
     pub headers: Headers,
     length: Option<u64>,
+    /// The fields with which this URL may be asked for again, without this module; `None` if they would not do.
+    pub(crate) again: Option<Vec<(String, String)>>,
     body: BufReader<Box<dyn Read + Send + Sync>>,
 }
 
@@ -36,7 +38,7 @@ impl Response {
         length: Option<u64>,
         body: Box<dyn Read + Send + Sync>,
     ) -> Self {
-        Self { url, status, reason, headers, length, body: BufReader::with_capacity(16 << 10, body) }
+        Self { url, status, reason, headers, length, again: None, body: BufReader::with_capacity(16 << 10, body) }
     }
 
     /// With what a handler makes of the body. Nothing of it may have been read.

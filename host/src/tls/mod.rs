@@ -54,7 +54,9 @@ pub enum Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File(path, pem::Error::Io(error)) => write!(f, "{}: {error}", path.display()),
+            Self::File(path, pem::Error::Io(error)) => {
+                write!(f, "{}: {}", path.display(), crate::words::of_error(error))
+            }
             Self::File(path, pem::Error::NoItemsFound) => write!(f, "{}: no private key in it", path.display()),
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NoCertificate(path) => write!(f, "{}: no certificate in it", path.display()),

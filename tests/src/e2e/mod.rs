@@ -25,6 +25,7 @@ mod nginx;
 mod odd;
 mod python;
 mod serving;
+mod tinyproxy;
 
 pub use command::{Outcome, Running, Tidemill};
 pub use content::{Content, Random};
@@ -32,6 +33,7 @@ pub use nginx::{Logged, Nginx};
 pub use odd::{Answer, Asked, Odd};
 pub use python::Python;
 pub use serving::Serving;
+pub use tinyproxy::Tinyproxy;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

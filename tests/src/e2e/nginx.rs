@@ -15,6 +15,8 @@ pub struct Nginx {
     child: Child,
     folder: TempDir,
     address: SocketAddr,
+    /// Where it speaks TLS, if it does.
+    secure: Option<SocketAddr>,
 }
 
 /// One line of its log.
@@ -38,14 +40,30 @@ impl Nginx {
     /// Starts one over an empty folder. Its files are at `/NAME`; at `/8m/NAME` with that many MiB/s for each
     /// connection, at `/direct/NAME` past the system's cache of files, at `/no-ranges/NAME` without
     /// ranges, at `/two/NAME` over at most two connections (8 MiB/s each), others of which get 503; `/403`, `/500` and
-    /// `/503` answer just so.
+    /// `/503` answer just so. `/gzip/NAME` is compressed for who accepts that, `/private/NAME` for `tide` with the password
+    /// `high water` only, `/moved/NAME` redirects, `/login` sets a cookie without which `/member/NAME` is 403.
     pub fn new() -> Self {
+        Self::start(None)
+    }
+
+    /// The same, also over TLS, with a certificate and its key in PEM.
+    pub fn secure(certificate: &str, key: &str) -> Self {
+        Self::start(Some((certificate, key)))
+    }
+
+    fn start(identity: Option<(&str, &str)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("www")).unwrap();
+        fs::write(folder.path().join("users"), "tide:{PLAIN}high water\n").unwrap();
+        if let Some((certificate, key)) = identity {
+            fs::write(folder.path().join("server.pem"), certificate).unwrap();
+            fs::write(folder.path().join("server.key"), key).unwrap();
+        }
         // Another process may take the port in between.
         for _ in 0..5 {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-            fs::write(folder.path().join("conf"), config(folder.path(), address)).unwrap();
+            let secure = identity.map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+            fs::write(folder.path().join("conf"), config(folder.path(), address, secure)).unwrap();
             let path = std::env::var("PATH").unwrap_or_default();
             let mut command = Command::new("nginx");
             command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
@@ -53,7 +71,7 @@ impl Nginx {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().expect("nginx is needed: 'tests/run install'");
             if comes_up(&mut child, address) {
-                return Self { child, folder, address };
+                return Self { child, folder, address, secure };
             }
         }
         panic!("nginx does not start: {}", fs::read_to_string(folder.path().join("errors")).unwrap_or_default());
@@ -67,6 +85,12 @@ impl Nginx {
     /// The URL of `path`, which has no leading slash.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
+    }
+
+    /// The same over TLS, for the host `localhost`.
+    pub fn secure_url(&self, path: &str) -> String {
+        let port = self.secure.expect("an nginx with TLS").port();
+        format!("https://localhost:{port}/{path}")
     }
 
     /// The requests it has finished.
@@ -88,7 +112,10 @@ impl Drop for Nginx {
     }
 }
 
-fn config(folder: &Path, address: SocketAddr) -> String {
+fn config(folder: &Path, address: SocketAddr, secure: Option<SocketAddr>) -> String {
+    let secure = secure.map_or_else(String::new, |secure| {
+        format!("listen {secure} ssl; ssl_certificate server.pem; ssl_certificate_key server.key;")
+    });
     let www = folder.join("www");
     let www = www.display();
     format!(
@@ -102,11 +129,17 @@ fn config(folder: &Path, address: SocketAddr) -> String {
             limit_conn_zone $server_name zone=connections:32k;
             server {{
                 listen {address};
+                {secure}
                 root {www};
                 location /8m/ {{ alias {www}/; limit_rate 8m; }}
                 location /direct/ {{ alias {www}/; sendfile off; directio 1m; output_buffers 1 1m; }}
                 location /no-ranges/ {{ alias {www}/; max_ranges 0; }}
                 location /two/ {{ alias {www}/; limit_conn connections 2; limit_rate 8m; }}
+                location /gzip/ {{ alias {www}/; gzip on; gzip_types *; gzip_min_length 1; }}
+                location /private/ {{ alias {www}/; auth_basic tides; auth_basic_user_file users; }}
+                location ~ ^/moved/(.*)$ {{ return 301 /$1; }}
+                location = /login {{ add_header Set-Cookie 'id=17; Path=/'; return 302 /member/f; }}
+                location /member/ {{ if ($cookie_id != 17) {{ return 403; }} alias {www}/; }}
                 location = /403 {{ return 403; }}
                 location = /500 {{ return 500; }}
                 location = /503 {{ return 503; }}

@@ -56,12 +56,16 @@ Examples:
       from two mirrors at once
   tidemill get http://example.org/f --checksum sha-256=9f86d081…
       verified while it arrives; a wrong file never gets its name
+  tidemill get https://example.org/report -u me:secret --cookies jar.txt --save-cookies jar.txt
+      what only you may see
+  tidemill get https://example.org/big.iso --info
+      how long it is, and whether it can be fetched in parts
   tidemill get http://example.org/logs.gz -o - | zcat | less
       straight into another program
   tidemill get 'sim://mill/16MiB?rtt=40ms&loss=1%&rate=50mbps&seed=7' -n 4 -o out.bin
       through a simulated network: no network needed, same engine, same result every time")]
 pub(crate) struct Get {
-    /// The file's URL (http: or sim:), then mirrors, which must show the same ETag or Last-Modified, unless there is
+    /// The file's URL (http:, https: or sim:), then mirrors, which must show the same ETag or Last-Modified, unless there is
     /// a --checksum
     #[arg(value_name = "URL", required = true)]
     pub(crate) urls: Vec<String>,
@@ -81,6 +85,42 @@ pub(crate) struct Get {
     /// Add a field to each request, such as 'Authorization: Bearer …'; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
+
+    /// Ask with another method than GET
+    #[arg(short = 'X', long = "method", value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+
+    /// Send this, or what is in a file: @FILE; it makes a POST unless -X says otherwise
+    #[arg(short, long, value_name = "DATA")]
+    pub(crate) data: Option<String>,
+
+    /// Who you are, given where the server asks for it (Basic or Digest)
+    #[arg(short, long, value_name = "NAME:PASSWORD", conflicts_with = "netrc")]
+    pub(crate) user: Option<String>,
+
+    /// The same, by $NETRC or ~/.netrc
+    #[arg(long)]
+    pub(crate) netrc: bool,
+
+    /// Send the cookies in this file (cookies.txt of Netscape, or LWP)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cookies: Option<PathBuf>,
+
+    /// Write the cookies into this file at the end, as cookies.txt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_cookies: Option<PathBuf>,
+
+    /// Go through this proxy, http://HOST:PORT [default: $http_proxy, $https_proxy, $all_proxy, but not for $no_proxy]
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// Trust the certificates in this file, not the system's
+    #[arg(long, value_name = "FILE.pem")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Download nothing: tell about the resource as one JSON object
+    #[arg(long, conflicts_with_all = ["output", "json", "checksum"])]
+    pub(crate) info: bool,
 
     /// How many failures in a row a connection may have
     #[arg(long, value_name = "N", default_value_t = 5)]

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidemill_core::url::Uri;
-use tidemill_host::download::{Observer, Options, Summary, Target, download};
+use tidemill_host::download::{Observer, Options, Summary, Target, download, download_by};
+use tidemill_host::tls::Trust;
 use tidemill_sim::mill::Scenario;
 
+use crate::access::Access;
 use crate::args::Get;
 use crate::json::Object;
 use crate::mill::{self, Simulated};
@@ -16,15 +18,41 @@ use crate::{Failure, interrupt, print, tell};
 /// Runs the command.
 pub(crate) fn run(args: &Get) -> Result<(), Failure> {
     let scenario = scenario(&args.urls)?;
-    let options = options(args, scenario.as_ref())?;
+    let trust = trust(args)?;
+    let headers: Vec<_> = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+    let first = args.urls.first().map_or("", String::as_str);
+    let access = if scenario.is_none() {
+        args.urls.iter().try_for_each(|url| check_scheme(url))?;
+        Some(Access::new(args, first, trust.clone(), &headers)?)
+    } else {
+        None
+    };
+    match &access {
+        Some(access) if args.info => {
+            print(&access.info()?);
+            return access.save_cookies();
+        }
+        None if args.info => return Err(Failure::Usage(format!("{first}: --info is about http: and https: URLs"))),
+        _ => {}
+    }
+    let access = access.filter(|access| access.is_needed);
+    if access.is_some() && args.urls.len() > 1 {
+        let why = "mirrors do not go together with a method, data, cookies, a password or a proxy";
+        return Err(Failure::Usage(format!("{first}: {why}")));
+    }
+    let options = Options { trust, headers, ..options(args, scenario.as_ref())? };
     let mut observer: Box<dyn Observer> = match args {
         Get { json: true, .. } => Box::new(Json),
         Get { quiet: true, .. } => Box::new(Quiet),
         _ => for_person(),
     };
-    let result = match &scenario {
-        Some(scenario) => mill::download(scenario, &options, &mut *observer).map(Some),
-        None => download(&options, &mut *observer).map(|_| None).map_err(Failure::from),
+    let result = match (&scenario, &access) {
+        (Some(scenario), _) => mill::download(scenario, &options, &mut *observer).map(Some),
+        (None, Some(access)) => download_by(&options, access.opener(), access.request(), &mut *observer)
+            .map_err(Failure::from)
+            .and_then(|_| access.save_cookies())
+            .map(|()| None),
+        (None, None) => download(&options, &mut *observer).map(|_| None).map_err(Failure::from),
     };
     // Bars go before anything else is printed.
     drop(observer);
@@ -66,9 +94,6 @@ fn tell_simulated(args: &Get, summary: &Summary, simulated: &Simulated) {
 /// The library's options for these arguments.
 fn options(args: &Get, scenario: Option<&Scenario>) -> Result<Options, Failure> {
     let first = args.urls.first().map_or("", String::as_str);
-    if scenario.is_none() {
-        args.urls.iter().try_for_each(|url| check_scheme(url))?;
-    }
     let target = match args.output.as_deref() {
         Some(path) if path == Path::new("-") => Target::Stdout,
         Some(path) => Target::File(path.into()),
@@ -83,7 +108,6 @@ fn options(args: &Get, scenario: Option<&Scenario>) -> Result<Options, Failure> 
         target,
         connections: args.connections,
         checksum: args.checksum,
-        headers: args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?,
         retries: args.retry.into(),
         timeout: args.timeout,
         rate: args.limit_rate,
@@ -91,7 +115,15 @@ fn options(args: &Get, scenario: Option<&Scenario>) -> Result<Options, Failure> 
         seed: scenario.map_or_else(jitter, |scenario| scenario.seed),
         // The job looks at it ten times a second.
         stop: interrupt::flag(|| ()),
+        ..Options::new(first, Target::Stdout)
     })
+}
+
+/// Whom to trust, if not whom the system trusts.
+fn trust(args: &Get) -> Result<Option<Trust>, Failure> {
+    let read =
+        |file: &std::path::PathBuf| Trust::from_pem_file(file).map_err(|error| Failure::Failed(error.to_string()));
+    args.cacert.as_ref().map(read).transpose()
 }
 
 /// Differs from run to run, so that clients that fail together do not come back together.
@@ -102,8 +134,7 @@ fn jitter() -> u64 {
 fn check_scheme(url: &str) -> Result<(), Failure> {
     let uri = Uri::parse(url).map_err(|error| Failure::Usage(format!("{url}: malformed URL: {error}")))?;
     match uri.scheme().map(str::to_ascii_lowercase).as_deref() {
-        Some("http") => Ok(()),
-        Some("https") => Err(Failure::Usage(format!("{url}: https is not supported yet"))),
+        Some("http" | "https") => Ok(()),
         Some(scheme) => Err(Failure::Usage(format!("{url}: unknown scheme '{scheme}'"))),
         None => Err(Failure::Usage(format!("{url}: no scheme: write http://{url}"))),
     }

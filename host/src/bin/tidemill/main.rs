@@ -2,6 +2,7 @@
 //!
 //! Exit status 0: done; 1: failed; 2: the command line is wrong. An error is one line on stderr, `tidemill: what: why`.
 
+mod access;
 mod args;
 mod get;
 mod interrupt;

@@ -5,6 +5,7 @@
 
 mod challenge;
 mod digest;
+mod netrc;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,7 @@ use super::proxy::basic;
 use super::redirect::drain;
 use super::{Opener, Request, Response, UrlError};
 use challenge::{Challenge, challenges};
+pub use netrc::{NETRC_MAX, netrc};
 
 /// How often a server may say that the nonce was too old.
 const TRIES_MAX: u8 = 2;
