@@ -1,1 +1,2 @@
+//! HTTP beside other clients.
 fn main() {}

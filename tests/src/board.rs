@@ -92,7 +92,8 @@ impl Board {
     /// # Panics
     /// The image has no log format in it, or the log does not fit it.
     pub fn log(&self) -> Vec<String> {
-        let table = defmt_decoder::Table::parse(&fs::read(&self.image).unwrap()).unwrap().expect("formats in the image");
+        let table =
+            defmt_decoder::Table::parse(&fs::read(&self.image).unwrap()).unwrap().expect("formats in the image");
         let mut decoder = table.new_stream_decoder();
         decoder.received(&fs::read(self.folder.path().join("log")).unwrap());
         let mut lines = Vec::new();
@@ -144,7 +145,7 @@ impl<S> Noisy<S> {
             for bit in 0..8 {
                 let number = self.bits[direction];
                 self.bits[direction] += 1;
-                if draw(self.seed, &[direction as u64, number]) % self.one_in == 0 {
+                if draw(self.seed, &[direction as u64, number]).is_multiple_of(self.one_in) {
                     *byte ^= 1 << bit;
                     self.flipped += 1;
                 }

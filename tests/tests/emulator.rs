@@ -4,7 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use tidemill_core::pool::Failure;
 use tidemill_host::remote::{Client, Error, Future, Options};
 use tidemill_tests::board::{Board, Noisy, images};
 

@@ -78,7 +78,12 @@ pub(super) fn socket_pipe(duplex: bool) -> Result<(Connection, Connection), Erro
 
 impl Connection {
     fn ring(ring: Ring) -> Self {
-        Self { transport: Transport::Ring(Box::new(ring)), message_max: MESSAGE_MAX, buffer: Vec::new(), refused: false }
+        Self {
+            transport: Transport::Ring(Box::new(ring)),
+            message_max: MESSAGE_MAX,
+            buffer: Vec::new(),
+            refused: false,
+        }
     }
 
     pub(super) fn framed(framed: Framed) -> Self {

@@ -224,7 +224,8 @@ impl<T> Queue<T> {
     /// As [`new`](Self::new).
     pub fn with_capacity(maxsize: usize, bytes: usize) -> Result<Self, Error> {
         let max = u32::try_from(maxsize).ok().filter(|max| (1..=1 << 31).contains(max)).ok_or(Error::Config)?;
-        let bytes = bytes.max(64).checked_next_power_of_two().filter(|&bytes| bytes <= 16 << 30).ok_or(Error::Config)?;
+        let bytes =
+            bytes.max(64).checked_next_power_of_two().filter(|&bytes| bytes <= 16 << 30).ok_or(Error::Config)?;
         let state = Segment::<State>::new(bytes)?;
         state.putters.init(Again::Refused)?;
         state.getters.init(Again::Refused)?;
@@ -233,7 +234,8 @@ impl<T> Queue<T> {
     }
 
     fn of(state: Segment<State>) -> Result<Self, Error> {
-        let units = u32::try_from(state.len() / 8).ok().filter(|units| units.is_power_of_two()).ok_or(Error::Damaged)?;
+        let units =
+            u32::try_from(state.len() / 8).ok().filter(|units| units.is_power_of_two()).ok_or(Error::Damaged)?;
         Ok(Self { state, units, items: PhantomData })
     }
 

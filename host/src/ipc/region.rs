@@ -124,7 +124,9 @@ impl<H: Head> Segment<H> {
         let len = buf.len().min(self.len().saturating_sub(at));
         if len > 0 {
             // SAFETY: as above.
-            unsafe { std::ptr::copy_nonoverlapping(self.0.start.as_ptr().add(Self::BYTES + at), buf.as_mut_ptr(), len) };
+            unsafe {
+                std::ptr::copy_nonoverlapping(self.0.start.as_ptr().add(Self::BYTES + at), buf.as_mut_ptr(), len);
+            }
         }
     }
 

@@ -413,6 +413,7 @@ impl<'de> Deserialize<'de> for Ring {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (socket, side, segment) = <(u32, u8, Segment<Pair>)>::deserialize(from)?;
         let socket = travel::take(socket).and_then(|socket| Ok(Socket::from_descriptor(socket)?));
-        Self::new(segment, socket.map_err(serde::de::Error::custom)?, usize::from(side)).map_err(serde::de::Error::custom)
+        Self::new(segment, socket.map_err(serde::de::Error::custom)?, usize::from(side))
+            .map_err(serde::de::Error::custom)
     }
 }

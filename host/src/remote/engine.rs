@@ -43,7 +43,8 @@ impl<S: Read + Write + AsFd> Engine<S> {
         fcntl(&stream, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         let mut nonce = [0; 16];
         File::open("/dev/urandom")?.read_exact(&mut nonce)?;
-        let us = |span: std::time::Duration| time::Duration::from_micros(span.as_micros().try_into().unwrap_or(u64::MAX));
+        let us =
+            |span: std::time::Duration| time::Duration::from_micros(span.as_micros().try_into().unwrap_or(u64::MAX));
         let config = Config {
             reliable: options.reliable,
             window: 8 << 10,

@@ -528,7 +528,7 @@ impl World {
 
     /// Tells which tasks were picked out of turn.
     fn note_picks(&mut self, host: u32) {
-        let order = &mut self.hosts[host as usize].nic.order();
+        let order = self.hosts[host as usize].nic.order();
         if order.picked.is_empty() {
             return;
         }
