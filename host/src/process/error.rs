@@ -24,6 +24,8 @@ pub enum Error {
     NotMine,
     /// It is still running.
     Running,
+    /// A pool cannot have so many of these: none, or too many.
+    Setting(&'static str),
     /// What the system says.
     Os(io::Error),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Error {
             Self::AlreadySet => f.write_str("the start method has been set"),
             Self::NotMine => f.write_str("not a child of this process"),
             Self::Running => f.write_str("the process is still running"),
+            Self::Setting(what) => write!(f, "{what} is out of range"),
             Self::Os(error) => f.write_str(&crate::words::of_error(error)),
         }
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::threads::{Exception, Location};
+
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Exit {
@@ -74,6 +76,57 @@ pub enum Failure {
         /// As [`Exit::exitcode`] says.
         exitcode: i32,
     },
+    /// A worker of a pool ended in the middle of this task. The pool goes on.
+    WorkerDied {
+        /// As [`Exit::exitcode`] says.
+        exitcode: i32,
+        /// The function that it ran.
+        function: String,
+        /// Which of the pool's tasks it was, in the order in which they were submitted, from 0.
+        task: u64,
+    },
+    /// The task took longer than it may; its worker was killed.
+    TimedOut,
+    /// The task was [killed](super::ProcessPool::kill), and its worker with it.
+    Killed,
+    /// The pool was terminated, or takes no more work.
+    ShutDown,
+    /// The pool is broken, and why.
+    Broken(String),
+}
+
+impl Failure {
+    /// What a task of a pool failed with; `None`: it is of threads, or its pool broke before it could run.
+    pub fn of(exception: &Exception) -> Option<&Self> {
+        std::error::Error::source(exception)?.downcast_ref()
+    }
+
+    /// How the process ended whose death this is.
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Died { exitcode } | Self::WorkerDied { exitcode, .. } => Some(Exit::from_exitcode(*exitcode)),
+            _ => None,
+        }
+    }
+}
+
+/// For the future of whoever waits for it.
+impl From<Failure> for Exception {
+    fn from(failure: Failure) -> Self {
+        let (message, place) = match &failure {
+            Failure::Panicked { message, location } => (message.clone(), place(location)),
+            Failure::Broken(why) => return Self::broken(why),
+            other => (other.to_string(), None),
+        };
+        Self::elsewhere(failure, &message, place)
+    }
+}
+
+/// From `file:line:column`.
+fn place(location: &str) -> Option<Location> {
+    let mut parts = location.rsplitn(3, ':');
+    let (column, line) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some(Location { file: parts.next()?.into(), line, column })
 }
 
 impl fmt::Display for Failure {
@@ -84,6 +137,13 @@ impl fmt::Display for Failure {
             Self::Encoding(why) => write!(f, "arguments or result cannot travel: {why}"),
             Self::NotRegistered(name) => write!(f, "{name} is not registered in the child"),
             Self::Died { exitcode } => write!(f, "the process died: {}", Exit::from_exitcode(*exitcode)),
+            Self::WorkerDied { exitcode, function, task } => {
+                write!(f, "the worker died in task {task}, {function}: {}", Exit::from_exitcode(*exitcode))
+            }
+            Self::TimedOut => f.write_str("it took longer than it may, and was killed"),
+            Self::Killed => f.write_str("it was killed"),
+            Self::ShutDown => f.write_str("the pool is shut down"),
+            Self::Broken(why) => write!(f, "the pool is broken: {why}"),
         }
     }
 }

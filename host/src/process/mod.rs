@@ -42,6 +42,7 @@ mod error;
 mod exit;
 mod island;
 mod pidfd;
+mod pool;
 mod registry;
 mod running;
 mod server;
@@ -50,6 +51,7 @@ mod wire;
 
 pub use error::Error;
 pub use exit::{Exit, Failure};
+pub use pool::{Builder, Imap, ImapUnordered, ProcessPool};
 pub use registry::{FUNCTIONS, Function};
 pub use running::{Child, Running, active_children};
 pub use server::start_fork_server;
@@ -69,8 +71,8 @@ use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -89,6 +91,7 @@ pub struct Process<R> {
     environment: Vec<(Vec<u8>, Vec<u8>)>,
     directory: Option<Vec<u8>>,
     descriptors: Vec<OwnedFd>,
+    template: Option<Arc<server::Server>>,
     returns: PhantomData<fn() -> R>,
 }
 
@@ -123,6 +126,7 @@ impl<R: DeserializeOwned> Process<R> {
             environment: Vec::new(),
             directory: None,
             descriptors: Vec::new(),
+            template: None,
             returns: PhantomData,
         }
     }
@@ -181,11 +185,21 @@ impl<R> Process<R> {
         self
     }
 
+    /// It is forked by this server.
+    fn forked_by(mut self, template: Option<Arc<server::Server>>) -> Self {
+        self.template = template;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
     /// [`Error`].
     pub fn start(self) -> Result<Running<R>, Error> {
+        Ok(Running::new(self.start_child()?))
+    }
+
+    fn start_child(self) -> Result<Child, Error> {
         if child::identity().is_some_and(|me| me.daemon) {
             return Err(Error::Daemon);
         }
@@ -223,15 +237,21 @@ impl<R> Process<R> {
                 ipc::give_away(closure);
                 born?
             }
-            (None, StartMethod::Fork) => by_fork(order, descriptors, |order, control, descriptors| {
-                if running::blank(&ipc::lines()).is_err() {
-                    std::process::exit(1);
-                }
-                child::obey(order, &arguments, control, descriptors)
-            })?,
+            (None, StartMethod::Fork) if self.template.is_none() => {
+                by_fork(order, descriptors, |order, control, descriptors| {
+                    if running::blank(&ipc::lines()).is_err() {
+                        std::process::exit(1);
+                    }
+                    child::obey(order, &arguments, control, descriptors)
+                })?
+            }
             (None, method) => {
                 let order = wire::encode(&order, &arguments).map_err(|error| Error::Encoding(error.to_string()))?;
-                let born = if method == StartMethod::Spawn { by_spawn()? } else { server::fork()? };
+                let born = match self.template {
+                    Some(template) => template.fork()?,
+                    None if method == StartMethod::Spawn => by_spawn()?,
+                    None => server::fork()?,
+                };
                 told = born.tell(&order, &descriptors);
                 born
             }
@@ -243,7 +263,7 @@ impl<R> Process<R> {
             child.join();
             return Err(error);
         }
-        Ok(Running::new(child))
+        Ok(child)
     }
 }
 
@@ -258,24 +278,31 @@ fn by_fork(
     descriptors: Vec<OwnedFd>,
     run: impl FnOnce(Order, Socket, Vec<OwnedFd>) -> i32,
 ) -> Result<Born, Error> {
+    let (control, its) = Socket::socketpair(Kind::Stream)?;
+    let Some((pid, pidfd)) = fork_alone()? else {
+        drop(control);
+        std::process::exit(run(order, its, descriptors))
+    };
+    Ok(Born { pid, pidfd, control, status: None })
+}
+
+/// Forks this process, which has no other threads. `None`: this is the child, which has let go of its parent's children.
+fn fork_alone() -> Result<Option<(i32, OwnedFd)>, Error> {
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads > 1 {
         return Err(Error::Threads { threads });
     }
-    let (control, its) = Socket::socketpair(Kind::Stream)?;
     // What is written but not flushed would be written twice.
     std::io::stdout().flush()?;
     #[expect(unsafe_code, reason = "forks")]
     // SAFETY: this process has one thread.
     let Some(pid) = (unsafe { island::fork() })? else {
-        drop(control);
         if running::let_go().is_err() {
             std::process::exit(1);
         }
-        std::process::exit(run(order, its, descriptors))
+        return Ok(None);
     };
-    let pid = pid.as_raw();
-    Ok(Born { pid, pidfd: pidfd::open(pid)?, control, status: None })
+    Ok(Some((pid.as_raw(), pidfd::open(pid.as_raw())?)))
 }
 
 /// `os.fork`: a copy of this process, which goes on from here in both. `None`: this is the child; `Some`: its pid.

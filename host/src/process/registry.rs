@@ -5,7 +5,9 @@
 //! same program, has the same table.
 
 use core::fmt::Display;
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +41,13 @@ impl Function {
     /// Runs it with arguments as they travelled.
     pub(super) fn call(&self, arguments: &[u8], handles: Vec<OwnedFd>) -> Result<Returned, postcard::Error> {
         (self.call)(arguments, handles)
+    }
+
+    /// Where in the table the function of this name is: the same in every process of this program. O(1).
+    pub(super) fn index(name: &str) -> Option<u32> {
+        static INDEX: OnceLock<HashMap<&'static str, u32>> = OnceLock::new();
+        let names = || FUNCTIONS.iter().zip(0..).map(|(function, index)| (function.name(), index)).collect();
+        INDEX.get_or_init(names).get(name).copied()
     }
 
     /// The function of this name. O(functions).

@@ -221,6 +221,11 @@ impl Child {
         self.0.pidfd.as_fd()
     }
 
+    /// It has ended, or its owner sees to it: its descriptors are closed with the last handle.
+    pub(super) fn forget(&self) {
+        children().retain(|other| !Arc::ptr_eq(&self.0, &other.0));
+    }
+
     /// What its function returned, as bytes; waits for its end.
     fn report(&self) -> Report {
         let exit = self.join();

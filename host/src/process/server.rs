@@ -25,11 +25,18 @@ use super::running::Born;
 use super::{Error, Exit, island, pidfd};
 use crate::socket::{Flags, Kind, Socket};
 
-struct Server {
+pub(super) struct Server {
     line: Socket,
-    process: Child,
+    process: Body,
     /// Whose it is: a forked child has a copy of this, but no server.
     owner: u32,
+}
+
+enum Body {
+    /// This program, from its beginning.
+    Started(Child),
+    /// A copy of this process.
+    Copied(OwnedFd),
 }
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
@@ -90,8 +97,16 @@ pub(super) fn this_program(role: Role, line: Socket) -> Result<Command, Error> {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.owner == std::process::id() {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
+            match &mut self.process {
+                Body::Started(process) => {
+                    let _ = process.kill();
+                    let _ = process.wait();
+                }
+                Body::Copied(pidfd) => {
+                    let _ = pidfd::send(&*pidfd, Signal::SIGKILL);
+                    let _ = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED);
+                }
+            }
         }
     }
 }
@@ -100,10 +115,24 @@ impl Server {
     fn start() -> Result<Self, Error> {
         let (line, its) = Socket::socketpair(Kind::SeqPacket)?;
         let process = this_program(Role::Server, its)?.spawn()?;
-        Ok(Self { line, process, owner: std::process::id() })
+        Ok(Self { line, process: Body::Started(process), owner: std::process::id() })
     }
 
-    fn fork(&self) -> Result<Born, Error> {
+    /// A server that is a copy of this process as it is now, and so are those it forks.
+    ///
+    /// # Errors
+    /// [`Error::Threads`], [`Error::Os`].
+    pub(super) fn copy() -> Result<Self, Error> {
+        let (line, its) = Socket::socketpair(Kind::SeqPacket)?;
+        let Some((_, pidfd)) = super::fork_alone()? else {
+            drop(line);
+            serve(its)
+        };
+        Ok(Self { line, process: Body::Copied(pidfd), owner: std::process::id() })
+    }
+
+    /// Has a child forked, which waits for its order.
+    pub(super) fn fork(&self) -> Result<Born, Error> {
         let (control, its_control) = Socket::socketpair(Kind::Stream)?;
         let (status, its_status) = Socket::socketpair(Kind::SeqPacket)?;
         self.line.send_fds(b"f", &[its_control.as_fd(), its_status.as_fd()])?;

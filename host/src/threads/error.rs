@@ -25,7 +25,7 @@ impl<F> SubmitError<F> {
     }
 
     /// The same reason, for another thing.
-    pub(super) fn with<G>(self, other: impl FnOnce(F) -> G) -> SubmitError<G> {
+    pub(crate) fn with<G>(self, other: impl FnOnce(F) -> G) -> SubmitError<G> {
         match self {
             Self::Full(f) => SubmitError::Full(other(f)),
             Self::ShutDown(f) => SubmitError::ShutDown(other(f)),

@@ -6,11 +6,13 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, set_hook, take_hook};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-/// What a task failed with: a panic, with its payload, message and place; or that its pool broke before it could run.
+/// What a task failed with: a panic, with its payload, message and place; that its pool broke before it could run; or what
+/// happened to it in another process, which is then its `source`.
 ///
 /// A clone is the same exception. A task that would rather fail with a value of its own calls
 /// [`std::panic::panic_any`], and whoever looks at the exception calls [`take_payload`](Self::take_payload).
@@ -22,6 +24,7 @@ struct Inner {
     message: Box<str>,
     location: Option<Location>,
     broken: bool,
+    cause: Option<Box<dyn Error + Send + Sync>>,
     payload: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -44,6 +47,11 @@ impl fmt::Display for Location {
 
 impl Exception {
     fn new(payload: Box<dyn Any + Send>) -> Self {
+        let payload = match payload.downcast::<Self>() {
+            // The task went on with what another failed with.
+            Ok(exception) => return *exception,
+            Err(payload) => payload,
+        };
         let message = if let Some(text) = payload.downcast_ref::<&str>() {
             *text
         } else {
@@ -51,13 +59,23 @@ impl Exception {
         };
         let message = message.into();
         let location = PLACE.take();
-        Self(Arc::new(Inner { message, location, broken: false, payload: Mutex::new(Some(payload)) }))
+        Self(Arc::new(Inner { message, location, broken: false, cause: None, payload: Mutex::new(Some(payload)) }))
     }
 
     /// The pool broke, for this reason.
-    pub(super) fn broken(why: &str) -> Self {
+    pub(crate) fn broken(why: &str) -> Self {
         let message = format!("the pool is broken: {why}").into();
-        Self(Arc::new(Inner { message, location: None, broken: true, payload: Mutex::new(None) }))
+        Self(Arc::new(Inner { message, location: None, broken: true, cause: None, payload: Mutex::new(None) }))
+    }
+
+    /// What happened where the work was done, which is not this process: its [`source`](Error::source).
+    pub(crate) fn elsewhere(
+        cause: impl Error + Send + Sync + 'static,
+        message: &str,
+        location: Option<Location>,
+    ) -> Self {
+        let cause: Option<Box<dyn Error + Send + Sync>> = Some(Box::new(cause));
+        Self(Arc::new(Inner { message: message.into(), location, broken: false, cause, payload: Mutex::new(None) }))
     }
 
     /// What the panic said; `a value that is not text` if it did not.
@@ -89,10 +107,18 @@ impl Exception {
     }
 }
 
-impl std::error::Error for Exception {}
+impl Error for Exception {
+    /// For a task of a [`ProcessPool`](crate::process::ProcessPool), the [`Failure`](crate::process::Failure).
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as _)
+    }
+}
 
 impl fmt::Display for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cause) = &self.0.cause {
+            return cause.fmt(f);
+        }
         match &self.0.location {
             _ if self.0.broken => f.write_str(&self.0.message),
             Some(location) => write!(f, "panicked at {location}: {}", self.0.message),
@@ -114,7 +140,7 @@ thread_local! {
 }
 
 /// Puts our hook before the one that is there, once.
-pub(super) fn install_hook() {
+pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
@@ -134,7 +160,7 @@ pub(super) fn install_hook() {
 
 /// Calls `f`; a panic becomes a value.
 #[inline]
-pub(super) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Exception> {
+pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Exception> {
     let depth = CATCHING.get();
     CATCHING.set(depth + 1);
     let result = catch_unwind(AssertUnwindSafe(f));

@@ -15,7 +15,7 @@ use super::exception::Exception;
 use super::gate::Gate;
 use super::sizing::cores;
 use super::sync::Arc;
-use super::task::{Handle, TaskRef, Watcher};
+use super::task::{Entry, Handle, TaskRef, Watcher, alone};
 use super::worker;
 
 /// How long somebody who waits looks again and again. Longer would keep the worker he waits for from a core they share.
@@ -53,6 +53,22 @@ pub struct Future<T> {
 impl<T> Future<T> {
     pub(super) fn new(handle: Handle<T>) -> Self {
         Self { handle: Some(handle) }
+    }
+
+    /// Of a task whose work is done elsewhere: whoever does it [begins](Entry::start) it, and ends it by having `take` called.
+    pub(crate) fn elsewhere(take: impl FnOnce() -> T + Send + 'static, home: usize) -> (Option<Entry>, Self)
+    where
+        T: Send + 'static,
+    {
+        // SAFETY: it borrows nothing that does not live for ever.
+        #[allow(unsafe_code)]
+        let (mut job, handle) = unsafe { alone(take, home) };
+        (job.next(), Self::new(handle))
+    }
+
+    /// What distinguishes its task from all others; `None`: its result was taken.
+    pub(crate) fn id(&self) -> Option<usize> {
+        self.task().map(TaskRef::id)
     }
 
     /// Where in its life the task is; of one whose result was taken, `Done`.

@@ -74,6 +74,7 @@ mod worker;
 
 pub use error::{BuildError, SubmitError};
 pub use exception::{Exception, Location};
+pub(crate) use exception::{catch, install_hook};
 pub use future::Future;
 pub use local::Local;
 pub use map::{Map, MapOptions};
@@ -83,6 +84,8 @@ pub use sched::{Clock, NotQueued, Scheduler, SystemClock};
 pub use scope::Scope;
 pub use sizing::{cores, optimal_threads};
 pub use snapshot::{Snapshot, WorkerSnapshot};
+pub(crate) use sync::lock;
+pub(crate) use task::{Entry, Started};
 pub use tidemill_core::future::State;
 pub use tidemill_core::pool::{CallbackError, Failure};
 pub use timer::{Timer, TimerError, Timers};

@@ -389,7 +389,7 @@ impl Drop for Free {
 }
 
 /// The side of a task that is to run it. Dropped, it cancels the task.
-pub(super) struct Entry(TaskRef);
+pub(crate) struct Entry(TaskRef);
 
 impl Entry {
     /// Runs the task, unless it was cancelled or somebody runs it. Whether it did.
@@ -398,28 +398,30 @@ impl Entry {
     /// If nobody wants the result and dropping it panics.
     #[inline]
     pub(super) fn run(self) -> bool {
-        let task = self.0;
-        let head = task.head();
-        if !head.cell.start() {
-            return false;
-        }
-        forget(self);
-        // SAFETY: this call started it.
-        let ok = unsafe { (head.of.call)(task.0) };
-        Self::finish(task, ok);
-        true
+        self.start().map(Started::end).is_some()
     }
 
     /// Fails the task with this, unless it was cancelled or somebody runs it.
     pub(super) fn fail(self, exception: Exception) {
-        let task = self.0;
-        if task.head().cell.start() {
-            forget(self);
-            // SAFETY: this call started it.
-            let failed = catch_unwind(AssertUnwindSafe(|| unsafe { (task.head().of.fail)(task.0, exception) }));
-            Self::finish(task, false);
-            failed.unwrap_or_else(|payload| resume_unwind(payload));
+        if let Some(started) = self.start() {
+            started.fail(exception);
         }
+    }
+
+    /// Begins the task, whose work is done elsewhere; `None`: it was cancelled, or somebody runs it.
+    #[inline]
+    pub(crate) fn start(self) -> Option<Started> {
+        let task = self.0;
+        if !task.head().cell.start() {
+            return None;
+        }
+        forget(self);
+        Some(Started(task))
+    }
+
+    /// What distinguishes its task from all others.
+    pub(crate) fn id(&self) -> usize {
+        self.0.id()
     }
 
     #[inline]
@@ -434,6 +436,45 @@ impl Entry {
             // SAFETY: it has ended, and nobody else knows it.
             unsafe { (task.head().of.drop_value)(task.0) }
         }
+    }
+}
+
+/// The side of a task that has begun. Dropped, it fails the task.
+pub(crate) struct Started(TaskRef);
+
+impl Started {
+    /// Calls the task's closure, and so ends it.
+    ///
+    /// # Panics
+    /// As [`Entry::run`].
+    #[inline]
+    pub(crate) fn end(self) {
+        let task = self.0;
+        forget(self);
+        // SAFETY: it was started, by whoever made this, which is gone now.
+        let ok = unsafe { (task.head().of.call)(task.0) };
+        Entry::finish(task, ok);
+    }
+
+    /// Ends it with this exception.
+    pub(crate) fn fail(self, exception: Exception) {
+        let task = self.0;
+        forget(self);
+        // SAFETY: it was started, by whoever made this, which is gone now.
+        let failed = catch_unwind(AssertUnwindSafe(|| unsafe { (task.head().of.fail)(task.0, exception) }));
+        Entry::finish(task, false);
+        failed.unwrap_or_else(|payload| resume_unwind(payload));
+    }
+
+    /// What distinguishes its task from all others.
+    pub(crate) fn id(&self) -> usize {
+        self.0.id()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        Self(self.0).fail(Exception::broken("whoever was to end the task has gone"));
     }
 }
 
@@ -818,7 +859,7 @@ mod tests {
     fn in_whatever_order_it_is_run_cancelled_taken_and_dropped_everything_is_dropped_once() {
         let counted = Arc::new(());
         type Order = fn(Job, Handle<Arc<()>>);
-        let orders: [Order; 7] = [
+        let orders: [Order; 9] = [
             |job, handle| drop((job, handle)),
             |job, handle| drop((handle, job)),
             |mut job, handle| {
@@ -845,6 +886,16 @@ mod tests {
                 assert!(handle.task().watch(Watcher::Callback(Box::new(move |_| drop(inside)))).is_ok());
                 job.for_each(|entry| entry.fail(Exception::broken("a test")));
                 assert_eq!(Arc::strong_count(&callback), 1);
+                assert!(handle.peek().unwrap_err().is_some());
+            },
+            |mut job, handle| {
+                let started = job.next().unwrap().start().unwrap();
+                assert!(!handle.task().cancel());
+                started.end();
+                drop(handle.take().unwrap());
+            },
+            |mut job, handle| {
+                drop(job.next().unwrap().start());
                 assert!(handle.peek().unwrap_err().is_some());
             },
         ];
