@@ -38,6 +38,7 @@
 //! To fork without a function, as `os.fork` does, see [`fork`].
 
 mod child;
+pub mod commands;
 mod error;
 mod exit;
 mod island;

@@ -1,5 +1,6 @@
 //! What may stand on the command line.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const STYLES: Styles = Styles::styled()
     .usage(Style::new().bold().fg_color(Some(clap::builder::styling::Color::Ansi(AnsiColor::Cyan))))
     .literal(Style::new().bold());
 
-/// Downloads and serves files, on real networks and simulated ones, and takes URLs apart.
+/// Downloads and serves files, on real networks and simulated ones, takes URLs apart, and runs commands side by side.
 #[derive(Parser, Debug)]
 #[command(name = "tidemill", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "\
@@ -26,6 +27,7 @@ Examples:
   tidemill serve ~/public                           share a folder
   tidemill url urljoin http://a/b/c ../d            what a link means
   tidemill sim crash-resume                         a thousand hostile networks, and what broke
+  ls *.wav | tidemill map -j 4 -- flac {}           a command for each line, four at once
 
 Exit status: 0 done, 1 failed, 2 the command line is wrong.
 'tidemill COMMAND --help' tells more.")]
@@ -41,6 +43,7 @@ pub(crate) enum Command {
     Serve(Serve),
     Url(Url),
     Sim(Sim),
+    Map(Map),
 }
 
 /// Downloads a file over several connections; a broken download goes on where it stopped.
@@ -282,6 +285,65 @@ pub(crate) struct Sim {
     /// Tell all on stdout as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Runs a command for each line of standard input, several at once.
+///
+/// The line stands for each {} in the command, or comes last if there is none; no shell looks at it. What the commands
+/// print comes in the order of the lines, each one's in one piece. Each runs in a process group of its own, which is
+/// ended with it after a --timeout or Ctrl-C.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ls *.wav | tidemill map -j 4 -- flac --best {}
+      four at once
+  tidemill map --retries 3 --timeout 1m -- curl -fsS -O {} < urls.txt
+      what fails or takes too long is tried again
+  seq 100 | tidemill map --halt now -- ./check.sh
+      the first failure ends all
+  seq 100 | tidemill map --json -- sh -c 'exit $(({} % 2))'
+      for programs
+
+Exit status: 0 all ended well, 1 one failed, 2 the command line is wrong.")]
+pub(crate) struct Map {
+    /// The program
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+
+    /// How many at once [default: one for each core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Print in the order in which the commands end
+    #[arg(long)]
+    pub(crate) unordered: bool,
+
+    /// How often a command that failed is tried again; what it printed is forgotten
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retries: u8,
+
+    /// How long a command may take
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// After a failure: start no more, or end those that run as well
+    #[arg(long, value_name = "WHEN", default_value = "never")]
+    pub(crate) halt: When,
+
+    /// Tell all on stdout as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// See [`Map::halt`].
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum When {
+    /// Go on
+    Never,
+    /// Start no more
+    Soon,
+    /// End those that run
+    Now,
 }
 
 /// What else there is to be done with scenarios.

@@ -7,6 +7,7 @@ mod args;
 mod get;
 mod interrupt;
 mod json;
+mod map;
 mod mill;
 mod progress;
 mod serve;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Ok(Cli { command: Command::Serve(args) }) => serve::run(&args),
         Ok(Cli { command: Command::Url(args) }) => url::run(&args),
         Ok(Cli { command: Command::Sim(args) }) => sim::run(&args),
+        Ok(Cli { command: Command::Map(args) }) => map::run(&args),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // Whoever closed the pipe has read enough.

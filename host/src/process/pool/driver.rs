@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::Signal;
 
-use super::super::{Child, Error, Failure, Process};
+use super::super::{Child, Error, Exit, Failure, Process};
 use super::Shared;
 use super::frame::{self, Inbox, READY};
 use super::page::Page;
@@ -21,8 +22,10 @@ use super::worker::work;
 use crate::socket::wait_for_any;
 use crate::threads::lock;
 
-/// So many workers in a row may die before they are ready; then the pool is broken.
-const STILLBORN_MAX: u32 = 3;
+/// So often in a row may workers die before they are ready; then the pool is broken. What somebody kills may do so more
+/// often than what ends by itself.
+const STILLBORN_MAX: u32 = 100;
+const STILLBORN_BY_ITSELF: u32 = 30;
 
 /// How long a worker that was told to end may take.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -196,7 +199,8 @@ impl Driver {
             let Some(at) = state.workers.iter().position(|worker| worker.id == line.id) else { return };
             let worker = state.workers.swap_remove(at);
             if !worker.ready {
-                self.stillborn += 1;
+                let killed = matches!(exit, Exit::Signal(Signal::SIGKILL) | Exit::Unknown);
+                self.stillborn += if killed { 1 } else { STILLBORN_BY_ITSELF };
             }
             let state = &mut *state;
             let lost = worker.bury(&mut state.queue);
