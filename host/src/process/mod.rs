@@ -42,6 +42,8 @@ pub mod commands;
 mod error;
 mod exit;
 mod island;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod pidfd;
 mod pool;
 mod registry;
@@ -73,7 +75,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -268,6 +270,11 @@ impl<R> Process<R> {
     }
 }
 
+/// Takes a lock. What a panic left behind is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn by_spawn() -> Result<Born, Error> {
     let (control, its) = Socket::socketpair(Kind::Stream)?;
     let pid = server::this_program(child::Role::Child, its)?.spawn()?.id() as i32;
@@ -365,9 +372,7 @@ pub fn parent_process() -> Option<Parent> {
 
 /// The descriptors that this process was [passed](Process::pass), in order; the first time it asks.
 pub fn inherited() -> Vec<OwnedFd> {
-    child::identity()
-        .map(|me| std::mem::take(&mut *me.inherited.lock().unwrap_or_else(PoisonError::into_inner)))
-        .unwrap_or_default()
+    child::identity().map(|me| std::mem::take(&mut *lock(&me.inherited))).unwrap_or_default()
 }
 
 fn next_name(me: &Current) -> String {

@@ -84,7 +84,6 @@ pub use sched::{Clock, NotQueued, Scheduler, SystemClock};
 pub use scope::Scope;
 pub use sizing::{cores, optimal_threads};
 pub use snapshot::{Snapshot, WorkerSnapshot};
-pub(crate) use sync::lock;
 pub(crate) use task::{Entry, Started};
 pub use tidemill_core::future::State;
 pub use tidemill_core::pool::{CallbackError, Failure};

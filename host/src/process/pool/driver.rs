@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 
-use super::super::{Child, Error, Exit, Failure, Process};
+use super::super::{Child, Error, Exit, Failure, Process, lock};
 use super::Shared;
 use super::frame::{self, Inbox, READY};
 use super::page::Page;
@@ -20,7 +20,6 @@ use super::state::{Task, Worker};
 use super::ticket::Ticket;
 use super::worker::work;
 use crate::socket::wait_for_any;
-use crate::threads::lock;
 
 /// So often in a row may workers die before they are ready; then the pool is broken. What somebody kills may do so more
 /// often than what ends by itself.

@@ -9,23 +9,23 @@ use super::super::Failure;
 use super::super::wire::MESSAGE_MAX;
 
 /// Length and what it is.
-pub(super) const HEAD: usize = 8;
+pub(crate) const HEAD: usize = 8;
 
 /// The function is called for each of several arguments.
-pub(super) const MANY: u32 = 1 << 31;
+pub(crate) const MANY: u32 = 1 << 31;
 
 /// From a worker: it is ready for work.
-pub(super) const READY: u32 = 0;
+pub(crate) const READY: u32 = 0;
 /// From a worker: the result.
-pub(super) const DONE: u32 = 1;
+pub(crate) const DONE: u32 = 1;
 /// From a worker: why there is none.
-pub(super) const FAILED: u32 = 2;
+pub(crate) const FAILED: u32 = 2;
 
 /// Appends a frame, whose body is written by `body`.
 ///
 /// # Errors
 /// It cannot be encoded, or is longer than [`MESSAGE_MAX`]: nothing is appended.
-pub(super) fn write(
+pub(crate) fn write(
     into: &mut Vec<u8>,
     what: u32,
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), postcard::Error>,
@@ -50,13 +50,13 @@ pub(super) fn write(
 }
 
 /// Appends a value, as a body or a part of one.
-pub(super) fn value(into: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), postcard::Error> {
+pub(crate) fn value(into: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<(), postcard::Error> {
     *into = postcard::to_extend(value, std::mem::take(into))?;
     Ok(())
 }
 
 /// Appends why there is no result.
-pub(super) fn failure(into: &mut Vec<u8>, why: &Failure) {
+pub(crate) fn failure(into: &mut Vec<u8>, why: &Failure) {
     // Words always can be encoded; if they are too long for a frame, there are none.
     if write(into, FAILED, |into| value(into, why)).is_err() {
         let _ = write(into, FAILED, |into| value(into, &Failure::Encoding("its words are too long".into())));
@@ -64,7 +64,7 @@ pub(super) fn failure(into: &mut Vec<u8>, why: &Failure) {
 }
 
 /// What the frame is that begins here, and its body's length; `None`: there is not even a head.
-pub(super) fn head(bytes: &[u8]) -> Option<(u32, usize)> {
+pub(crate) fn head(bytes: &[u8]) -> Option<(u32, usize)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let what = rest.first_chunk::<4>()?;
     Some((u32::from_le_bytes(*what), u32::from_le_bytes(*length) as usize))
@@ -83,7 +83,7 @@ impl Inbox {
     const READ: usize = 64 << 10;
 
     /// Where the next bytes go. What was [taken](Self::next) is forgotten.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    pub(crate) fn room(&mut self) -> &mut [u8] {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -100,12 +100,12 @@ impl Inbox {
     }
 
     /// So many bytes were put there.
-    pub(super) fn filled(&mut self, count: usize) {
+    pub(crate) fn filled(&mut self, count: usize) {
         self.end = self.bytes.len().min(self.end + count);
     }
 
     /// Takes the next whole frame: what it is, and where its body is until there is to be [room](Self::room).
-    pub(super) fn next(&mut self) -> Option<(u32, Range<usize>)> {
+    pub(crate) fn next(&mut self) -> Option<(u32, Range<usize>)> {
         let mut rest = &self.bytes[self.start..self.end];
         let (what, body) = next(&mut rest)?;
         self.start = self.end - rest.len();
@@ -113,18 +113,18 @@ impl Inbox {
     }
 
     /// The body of a frame.
-    pub(super) fn body(&self, at: Range<usize>) -> &[u8] {
+    pub(crate) fn body(&self, at: Range<usize>) -> &[u8] {
         &self.bytes[at]
     }
 
     /// Whether what comes next cannot be a frame.
-    pub(super) fn is_nonsense(&self) -> bool {
+    pub(crate) fn is_nonsense(&self) -> bool {
         head(&self.bytes[self.start..self.end]).is_some_and(|(_, length)| length > MESSAGE_MAX)
     }
 }
 
 /// Takes a whole frame from the front.
-pub(super) fn next<'a>(bytes: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
+pub(crate) fn next<'a>(bytes: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
     let (what, length) = head(bytes)?;
     let body = bytes.get(HEAD..)?.get(..length)?;
     *bytes = &bytes[HEAD + length..];
@@ -132,7 +132,7 @@ pub(super) fn next<'a>(bytes: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
 }
 
 /// What a worker said came of a task.
-pub(super) fn reply(what: u32, body: &[u8]) -> Result<&[u8], Failure> {
+pub(crate) fn reply(what: u32, body: &[u8]) -> Result<&[u8], Failure> {
     if what == DONE {
         return Ok(body);
     }

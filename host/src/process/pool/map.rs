@@ -9,14 +9,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_core::pool::Failure as Ended;
 
-use super::super::{Failure, name_of};
+use super::super::{Failure, lock, name_of};
 use super::frame::{self, MANY};
 use super::ticket::{self, Gather, Reply, Ticket, decode};
 use super::{IfFull, ProcessPool, call_back, encode, refused};
-use crate::threads::{Exception, Future, SubmitError, lock};
+use crate::threads::{Exception, Future, SubmitError};
 
 /// For each of several arguments of one task.
-type Results<R> = Vec<Result<R, Failure>>;
+pub(crate) type Results<R> = Vec<Result<R, Failure>>;
 
 impl ProcessPool {
     /// Calls the function for all items, and waits for all results. Items go in chunks, four for each worker. All are done
@@ -158,14 +158,14 @@ impl ProcessPool {
 }
 
 /// The arguments of a task with several.
-fn arguments<A: Serialize>(into: &mut Vec<u8>, items: &[A]) -> Result<(), postcard::Error> {
+pub(crate) fn arguments<A: Serialize>(into: &mut Vec<u8>, items: &[A]) -> Result<(), postcard::Error> {
     items.iter().try_for_each(|item| {
         frame::write(into, 0, |into| frame::value(into, item)).map_err(|_| postcard::Error::SerializeBufferFull)
     })
 }
 
 /// The results of such a task, of which there are `count` if nothing went wrong.
-fn results<R: DeserializeOwned>(mut bytes: &[u8]) -> Results<R> {
+pub(crate) fn results<R: DeserializeOwned>(mut bytes: &[u8]) -> Results<R> {
     std::iter::from_fn(|| {
         let (what, body) = frame::next(&mut bytes)?;
         Some(frame::reply(what, body).and_then(decode))

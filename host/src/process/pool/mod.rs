@@ -18,12 +18,12 @@
 
 mod builder;
 mod driver;
-mod frame;
-mod map;
+pub(super) mod frame;
+pub(super) mod map;
 mod page;
 mod state;
-mod ticket;
-mod worker;
+pub(super) mod ticket;
+pub(super) mod worker;
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -35,8 +35,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidemill_core::pool::Failure as Ended;
 
-use super::{Error, Failure, Function, StartMethod, name_of, server};
-use crate::threads::{Exception, Future, SubmitError, lock};
+use super::{Error, Failure, Function, StartMethod, lock, name_of, server};
+use crate::threads::{Exception, Future, SubmitError};
 pub use builder::Builder;
 pub use map::{Imap, ImapUnordered};
 use state::{State, Task};
@@ -352,7 +352,7 @@ impl Shared {
 }
 
 /// A task as it goes over the wire.
-fn encode(
+pub(super) fn encode(
     name: &'static str,
     many: u32,
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), postcard::Error>,
@@ -364,7 +364,7 @@ fn encode(
 }
 
 /// Why there is no result of what was not even taken.
-fn refused<A>(why: SubmitError<A>) -> Ended<Exception> {
+pub(super) fn refused<A>(why: SubmitError<A>) -> Ended<Exception> {
     Ended::Failed(match why {
         SubmitError::Broken(_, why) => why,
         _ => Failure::ShutDown.into(),

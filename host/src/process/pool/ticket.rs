@@ -10,10 +10,10 @@ use super::super::Failure;
 use crate::threads::{Entry, Exception, Future, Started};
 
 /// What came of a task: its result's bytes, or why there is none.
-pub(super) type Reply<'a> = Result<&'a [u8], Failure>;
+pub(crate) type Reply<'a> = Result<&'a [u8], Failure>;
 
 /// Who is told.
-pub(super) enum Ticket {
+pub(crate) enum Ticket {
     /// A future that can be cancelled yet.
     Waiting(Entry),
     /// A future.
@@ -23,7 +23,7 @@ pub(super) enum Ticket {
 }
 
 /// See [`Ticket::Part`].
-pub(super) trait Gather: Send + Sync {
+pub(crate) trait Gather: Send + Sync {
     fn deliver(&self, part: usize, reply: Reply<'_>);
 
     /// Nobody waits for it any more, so that it need not be begun.
@@ -38,7 +38,7 @@ thread_local! {
 }
 
 /// A future of a task that runs elsewhere, and its ticket. `decode` makes the value of the reply's bytes.
-pub(super) fn future<T: Send + 'static>(
+pub(crate) fn future<T: Send + 'static>(
     home: usize,
     decode: impl FnOnce(&[u8]) -> Result<T, Failure> + Send + 'static,
 ) -> (Option<Ticket>, Future<T>) {
@@ -54,13 +54,13 @@ pub(super) fn future<T: Send + 'static>(
 }
 
 /// The one value of a reply.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     postcard::from_bytes(bytes).map_err(|error| Failure::Encoding(error.to_string()))
 }
 
 impl Ticket {
     /// The task goes to a worker; `None`: it was cancelled.
-    pub(super) fn begin(self) -> Option<Self> {
+    pub(crate) fn begin(self) -> Option<Self> {
         match self {
             Self::Waiting(entry) => entry.start().map(Self::Begun),
             Self::Part(whole, _) if whole.is_unwanted() => None,
@@ -69,7 +69,7 @@ impl Ticket {
     }
 
     /// Whether it is this future's.
-    pub(super) fn is_of(&self, id: usize) -> bool {
+    pub(crate) fn is_of(&self, id: usize) -> bool {
         match self {
             Self::Waiting(entry) => entry.id() == id,
             Self::Begun(started) => started.id() == id,
@@ -78,7 +78,7 @@ impl Ticket {
     }
 
     /// Tells what came of it. Callbacks are called here.
-    pub(super) fn deliver(self, reply: Reply<'_>) {
+    pub(crate) fn deliver(self, reply: Reply<'_>) {
         let Some(begun) = self.begin() else { return };
         // A result that nobody wants may panic when it is dropped: the hook has told of it.
         let _ = catch_unwind(AssertUnwindSafe(|| match begun {

@@ -84,7 +84,7 @@ impl Worker {
 }
 
 /// Does a task, and appends what came of it.
-fn answer(said: &mut Vec<u8>, function: u32, body: &[u8]) {
+pub(crate) fn answer(said: &mut Vec<u8>, function: u32, body: &[u8]) {
     if function & MANY == 0 {
         return answer_one(said, function, body);
     }
