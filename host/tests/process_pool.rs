@@ -6,12 +6,13 @@ mod methods;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tidemill_core::pool::Failure as Ended;
+use tidemill_host::ipc::Queue;
 use tidemill_host::process::{
     Builder, Error, Exit, Failure, Process, ProcessPool, StartMethod, active_children, current_process,
 };
@@ -113,6 +114,20 @@ fn was_set((): ()) -> usize {
     SET.load(Ordering::Relaxed)
 }
 
+static QUEUE: OnceLock<Queue<u64>> = OnceLock::new();
+
+fn keeps(queue: Queue<u64>) {
+    QUEUE.set(queue).unwrap();
+}
+
+fn puts(x: u64) {
+    QUEUE.get().unwrap().put(&x).unwrap();
+}
+
+fn takes_a_queue(queue: Queue<u64>) -> u64 {
+    queue.get().unwrap()
+}
+
 fn refuses(why: String) -> Result<(), String> {
     Err(why)
 }
@@ -138,6 +153,9 @@ register!(
     sets,
     was_set,
     refuses,
+    keeps,
+    puts,
+    takes_a_queue,
     has_a_pool,
     runs_a_body_by_fork,
 );
@@ -153,6 +171,7 @@ by_every_method![
     what_cannot_be_encoded_fails_alone,
     workers_are_replaced_after_so_many_tasks,
     an_initializer_is_called_by_each_worker_and_breaks_the_pool_if_it_fails,
+    workers_share_what_their_initializer_is_given,
     a_task_that_takes_too_long_is_killed_and_no_other,
     a_task_can_be_killed_or_cancelled,
     a_full_pool_hands_the_work_back,
@@ -342,6 +361,17 @@ fn an_initializer_is_called_by_each_worker_and_breaks_the_pool_if_it_fails(metho
     let pool = built(method, 2, |builder| builder.initializer(exits, 5));
     let Err(Ended::Failed(exception)) = pool.apply(double, 1) else { panic!("it is broken") };
     assert!(exception.is_broken_pool() && exception.to_string().contains("exit code 5"), "{exception}");
+}
+
+fn workers_share_what_their_initializer_is_given(method: StartMethod) {
+    let queue = Queue::new(100).unwrap();
+    let pool = built(method, 2, |builder| builder.initializer(keeps, queue.clone()).maxtasksperchild(10));
+    pool.map_chunks(puts, 0..50, 1).unwrap();
+    let mut all: Vec<u64> = (0..50).map(|_| queue.get_timeout(LONG).unwrap()).collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..50));
+    let alone = pool.submit(takes_a_queue, queue).unwrap().result(LONG);
+    assert!(matches!(failure(alone), Failure::Encoding(_)), "a task cannot bring it");
 }
 
 fn a_task_that_takes_too_long_is_killed_and_no_other(method: StartMethod) {

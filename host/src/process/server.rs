@@ -22,7 +22,7 @@ use nix::unistd::Pid;
 
 use super::child::{self, MARKER, Role};
 use super::running::Born;
-use super::{Error, Exit, island, pidfd};
+use super::{Error, Exit, island, pidfd, running};
 use crate::socket::{Flags, Kind, Socket};
 
 pub(super) struct Server {
@@ -126,6 +126,9 @@ impl Server {
         let (line, its) = Socket::socketpair(Kind::SeqPacket)?;
         let Some((_, pidfd)) = super::fork_alone()? else {
             drop(line);
+            if running::blank(&crate::ipc::lines()).is_err() {
+                exit(1);
+            }
             serve(its)
         };
         Ok(Self { line, process: Body::Copied(pidfd), owner: std::process::id() })

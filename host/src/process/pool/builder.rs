@@ -1,5 +1,6 @@
 //! How a pool is to be.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::super::{Error, Function, StartMethod, cpu_count, get_start_method, na
 use super::driver::Driver;
 use super::worker::Initializer;
 use super::{Plan, ProcessPool, Shared};
+use crate::ipc;
 use crate::threads::{WORKERS_MAX, install_hook};
 
 /// How many tasks a pool that was built without `capacity` has in hand at most.
@@ -24,6 +26,7 @@ pub struct Builder {
     tasks_max: Option<u32>,
     limit: Option<Duration>,
     initializer: Option<Result<Initializer, Error>>,
+    handles: Vec<OwnedFd>,
     method: Option<StartMethod>,
 }
 
@@ -36,6 +39,7 @@ impl Default for Builder {
             tasks_max: None,
             limit: None,
             initializer: None,
+            handles: Vec::new(),
             method: None,
         }
     }
@@ -80,14 +84,18 @@ impl Builder {
         self
     }
 
-    /// A registered function that each worker calls before its first task. If it panics or returns an error, the pool is
+    /// A registered function that each worker calls before its first task. Its argument may contain what [`ipc`] has, which
+    /// a task's may not: all workers share it. If it panics or returns an error, the pool is
     /// broken: all that waits fails, and nothing more is taken.
     #[must_use]
     pub fn initializer<A: Serialize, R>(mut self, function: impl Fn(A) -> R + Copy, argument: A) -> Self {
-        let argument = postcard::to_allocvec(&argument).map_err(|error| Error::Encoding(error.to_string()));
+        let (encoded, handles) = ipc::pack(|| postcard::to_allocvec(&argument));
+        ipc::give_away(argument);
+        let argument = encoded.map_err(|error| Error::Encoding(error.to_string()));
         let name = name_of(&function);
         let function = Function::index(name).ok_or(Error::NotRegistered(name));
         self.initializer = Some(function.and_then(|function| Ok(Initializer { function, argument: argument? })));
+        self.handles = handles;
         self
     }
 
@@ -129,6 +137,7 @@ impl Builder {
                 tasks_max: self.tasks_max,
                 limit: self.limit,
                 initializer: self.initializer.transpose()?,
+                handles: self.handles,
                 method,
                 template,
             },

@@ -228,15 +228,18 @@ impl Driver {
         }
         let (page, memory) = Page::create()?;
         let id = self.count;
-        let child = Process::new(work, plan.initializer.clone())
+        let mut process = Process::new(work, plan.initializer.clone())
             .name(format!("{}-{}", plan.name, id + 1))
             .daemon(true)
             .method(plan.method)
             .forked_by(plan.template.clone())
             .pass(tasks)
             .pass(its_replies)
-            .pass(memory)
-            .start_child()?;
+            .pass(memory);
+        for handle in &plan.handles {
+            process = process.pass(handle.try_clone()?);
+        }
+        let child = process.start_child()?;
         self.count += 1;
         self.lines.push(Line { id, child: child.clone(), replies: replies.into(), inbox: Inbox::default() });
         lock(&self.shared.state).workers.push(Worker::new(id, child, page, wire.into(), plan.tasks_max));

@@ -26,6 +26,7 @@ pub(super) mod ticket;
 pub(super) mod worker;
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -86,6 +87,8 @@ struct Plan {
     tasks_max: Option<u32>,
     limit: Option<Duration>,
     initializer: Option<Initializer>,
+    /// The descriptors among its argument.
+    handles: Vec<OwnedFd>,
     method: StartMethod,
     /// What the workers are copies of, by [`StartMethod::Fork`].
     template: Option<Arc<server::Server>>,

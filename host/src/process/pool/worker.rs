@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,7 @@ pub(super) fn work(initializer: Option<Initializer>) -> Result<(), String> {
     install_hook();
     let mut said = Vec::new();
     let ready = initializer.map_or(Ok(()), |Initializer { function, argument }| {
-        let returned = call(function, &argument)?;
+        let returned = call(function, &argument, descriptors.collect())?;
         returned.error.map_or(Ok(()), |why| Err(Failure::Failed(why)))
     });
     match ready {
@@ -101,7 +102,7 @@ pub(crate) fn answer(said: &mut Vec<u8>, function: u32, body: &[u8]) {
 }
 
 fn answer_one(said: &mut Vec<u8>, function: u32, argument: &[u8]) {
-    let done = call(function, argument).and_then(|result| {
+    let done = call(function, argument, Vec::new()).and_then(|result| {
         frame::write(said, DONE, |said| {
             said.extend_from_slice(&result.bytes);
             Ok(())
@@ -112,10 +113,10 @@ fn answer_one(said: &mut Vec<u8>, function: u32, argument: &[u8]) {
     }
 }
 
-fn call(function: u32, argument: &[u8]) -> Result<Returned, Failure> {
+fn call(function: u32, argument: &[u8], handles: Vec<OwnedFd>) -> Result<Returned, Failure> {
     let known: Option<&Function> = FUNCTIONS.get(function as usize);
     let Some(known) = known else { return Err(Failure::NotRegistered(function.to_string())) };
-    match catch(|| known.call(argument)) {
+    match catch(|| known.call(argument, handles)) {
         Ok(Ok(returned)) => Ok(returned),
         Ok(Err(error)) => Err(Failure::Encoding(error.to_string())),
         Err(panic) => Err(Failure::Panicked {
