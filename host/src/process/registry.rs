@@ -5,6 +5,7 @@
 //! same program, has the same table.
 
 use core::fmt::Display;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -44,10 +45,20 @@ impl Function {
     }
 
     /// Where in the table the function of this name is: the same in every process of this program. O(1).
-    pub(super) fn index(name: &str) -> Option<u32> {
+    pub(super) fn index(name: &'static str) -> Option<u32> {
         static INDEX: OnceLock<HashMap<&'static str, u32>> = OnceLock::new();
+        thread_local! {
+            /// Who asks mostly asks again.
+            static LAST: Cell<(&'static str, Option<u32>)> = const { Cell::new(("", None)) };
+        }
+        let (last, index) = LAST.get();
+        if std::ptr::eq(last, name) {
+            return index;
+        }
         let names = || FUNCTIONS.iter().zip(0..).map(|(function, index)| (function.name(), index)).collect();
-        INDEX.get_or_init(names).get(name).copied()
+        let index = INDEX.get_or_init(names).get(name).copied();
+        LAST.set((name, index));
+        index
     }
 
     /// The function of this name. O(functions).

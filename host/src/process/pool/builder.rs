@@ -147,6 +147,6 @@ impl Builder {
         });
         let driver = Driver::new(shared.clone());
         let driver = std::thread::Builder::new().name("tidemill-pool".into()).spawn(|| driver.run())?;
-        Ok(ProcessPool { shared, driver: Mutex::new(Some(driver)) })
+        Ok(ProcessPool { shared, driver_id: driver.thread().id(), driver: Mutex::new(Some(driver)) })
     }
 }

@@ -32,6 +32,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// When no worker could be started, it is tried again after that long.
 const START_AGAIN: Duration = Duration::from_millis(100);
 
+/// When there is no slot for a task, though a worker could take it, it is tried again after that long.
+const CROWDED: Duration = Duration::from_millis(1);
+
 /// What comes from a worker.
 struct Line {
     id: u64,
@@ -79,12 +82,18 @@ impl Driver {
     /// Until the pool is closed and all is done, or it is terminated.
     pub(super) fn run(mut self) {
         loop {
-            let (over, wants) = {
+            let (over, wants, broken) = {
                 let mut state = lock(&self.shared.state);
                 state.seen();
                 state.expire();
-                (state.is_over(), state.wants_worker(self.shared.plan.workers))
+                // What a worker left behind that died after the pool broke.
+                let broken = state.broken.clone().filter(|_| !state.queue.is_empty());
+                (state.is_over(), state.wants_worker(self.shared.plan.workers), broken)
             };
+            if let Some(why) = broken {
+                self.break_down(&why);
+                continue;
+            }
             if over {
                 break;
             }
@@ -112,7 +121,8 @@ impl Driver {
             let state = lock(&self.shared.state);
             let blocked: Vec<Arc<File>> = state.workers.iter().filter_map(Worker::blocked_wire).collect();
             let start = state.wants_worker(self.shared.plan.workers).then_some(self.next_start);
-            (blocked, state.workers.iter().filter_map(Worker::deadline).chain(start).min())
+            let crowded = state.crowded.then(|| Instant::now() + CROWDED);
+            (blocked, state.workers.iter().filter_map(Worker::deadline).chain(start).chain(crowded).min())
         };
         let mut fds = vec![PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN)];
         for line in &self.lines {

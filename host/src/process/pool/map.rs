@@ -47,7 +47,7 @@ impl ProcessPool {
         chunksize: usize,
     ) -> Result<Vec<R>, Ended<Exception>> {
         let items: Vec<A> = items.into_iter().collect();
-        self.gather(name_of(&function), items, chunksize).map_err(refused)?.result(None)
+        self.gather(name_of(&function), items, chunksize, |_| ()).map_err(refused)?.result(None)
     }
 
     /// As [`map`](Self::map), but returns as soon as all tasks are taken (it waits while the pool is full), and calls one of
@@ -65,9 +65,7 @@ impl ProcessPool {
     ) -> Result<Future<Vec<R>>, SubmitError<()>> {
         let items: Vec<A> = items.into_iter().collect();
         let chunksize = items.len().div_ceil(4 * self.workers()).max(1);
-        let future = self.gather(name_of(&function), items, chunksize)?;
-        call_back(&future, callback, error_callback);
-        Ok(future)
+        self.gather(name_of(&function), items, chunksize, |future| call_back(future, callback, error_callback))
     }
 
     fn gather<A: Serialize, R: DeserializeOwned + Send + 'static>(
@@ -75,6 +73,7 @@ impl ProcessPool {
         name: &'static str,
         items: Vec<A>,
         chunksize: usize,
+        begin: impl FnOnce(&Future<Vec<R>>),
     ) -> Result<Future<Vec<R>>, SubmitError<()>> {
         assert!(chunksize > 0, "a chunk has at least one item");
         let parts = items.len().div_ceil(chunksize);
@@ -85,6 +84,7 @@ impl ProcessPool {
             let whole = whole.clone();
             move |_| whole.take()
         });
+        begin(&future);
         // It cannot be cancelled: parts of it run.
         let begun = ticket.and_then(Ticket::begin);
         if parts == 0 {

@@ -28,7 +28,7 @@ pub(super) mod worker;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use nix::sys::eventfd::EventFd;
@@ -78,6 +78,7 @@ use worker::Initializer;
 pub struct ProcessPool {
     shared: Arc<Shared>,
     driver: Mutex<Option<JoinHandle<()>>>,
+    driver_id: ThreadId,
 }
 
 struct Plan {
@@ -144,7 +145,7 @@ impl ProcessPool {
         function: impl Fn(A) -> R + Copy,
         argument: A,
     ) -> Result<Future<R>, SubmitError<A>> {
-        self.submit_one(name_of(&function), argument, self.shared.plan.limit, IfFull::Refuse)
+        self.submit_one(name_of(&function), argument, self.shared.plan.limit, IfFull::Refuse, |_| ())
     }
 
     /// As [`submit`](Self::submit), but waits while the pool is full. In a callback, which the pool's own thread calls, it
@@ -157,7 +158,7 @@ impl ProcessPool {
         function: impl Fn(A) -> R + Copy,
         argument: A,
     ) -> Result<Future<R>, SubmitError<A>> {
-        self.submit_one(name_of(&function), argument, self.shared.plan.limit, IfFull::Wait)
+        self.submit_one(name_of(&function), argument, self.shared.plan.limit, IfFull::Wait, |_| ())
     }
 
     /// As [`submit`](Self::submit), for a task that may take so long and not as long as the pool's others.
@@ -170,7 +171,7 @@ impl ProcessPool {
         function: impl Fn(A) -> R + Copy,
         argument: A,
     ) -> Result<Future<R>, SubmitError<A>> {
-        self.submit_one(name_of(&function), argument, Some(limit), IfFull::Refuse)
+        self.submit_one(name_of(&function), argument, Some(limit), IfFull::Refuse, |_| ())
     }
 
     /// Has a worker call the function, and waits for the result.
@@ -185,7 +186,8 @@ impl ProcessPool {
         self.submit_blocking(function, argument).map_err(refused)?.result(None)
     }
 
-    /// As [`submit`](Self::submit), and has one of these called with what came of it, in the pool's own thread.
+    /// As [`submit`](Self::submit), and has one of these called with what came of it, in the pool's own thread; at once if
+    /// the argument cannot be encoded.
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
@@ -196,9 +198,9 @@ impl ProcessPool {
         callback: impl FnOnce(&R) + Send + 'static,
         error_callback: impl FnOnce(Ended<Exception>) + Send + 'static,
     ) -> Result<Future<R>, SubmitError<A>> {
-        let future = self.submit(function, argument)?;
-        call_back(&future, callback, error_callback);
-        Ok(future)
+        self.submit_one(name_of(&function), argument, self.shared.plan.limit, IfFull::Refuse, |future| {
+            call_back(future, callback, error_callback);
+        })
     }
 
     /// Kills the worker that is in the middle of this task, which fails with [`Failure::Killed`]; no other does. A task that
@@ -238,8 +240,10 @@ impl ProcessPool {
         if !lock(&self.shared.state).closed {
             return Err(Error::Running);
         }
-        let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = driver.take_if(|thread| thread.thread().id() != std::thread::current().id()) {
+        if self.is_driver() {
+            return Ok(());
+        }
+        if let Some(thread) = lock(&self.driver).take() {
             // It does not panic: callbacks that do are caught.
             let _ = thread.join();
         }
@@ -276,11 +280,13 @@ impl ProcessPool {
         argument: A,
         limit: Option<Duration>,
         if_full: IfFull,
+        begin: impl FnOnce(&Future<R>),
     ) -> Result<Future<R>, SubmitError<A>> {
         if let Err(refused) = self.enter(if_full) {
             return Err(refused.with(|()| argument));
         }
         let (ticket, future) = ticket::future(self.home(), ticket::decode);
+        begin(&future);
         if let Some(ticket) = ticket {
             let frame = encode(name, 0, |into| frame::value(into, &argument));
             self.push(name, frame, limit, ticket);
@@ -315,35 +321,38 @@ impl ProcessPool {
     }
 
     fn is_driver(&self) -> bool {
-        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        driver.as_ref().is_some_and(|driver| driver.thread().id() == std::thread::current().id())
+        self.driver_id == std::thread::current().id()
     }
 
     /// Takes a task that was let in.
     fn push(&self, name: &'static str, frame: Result<Vec<u8>, Failure>, limit: Option<Duration>, ticket: Ticket) {
         let mut guard = lock(&self.shared.state);
         let state = &mut *guard;
-        let why = match frame {
-            Err(why) => why,
-            // It was let in before.
-            Ok(_) if state.terminated => Failure::ShutDown,
-            Ok(frame) => {
+        // What has become of the pool since it was let in.
+        let refused =
+            if state.terminated { Some(Failure::ShutDown) } else { state.broken.clone().map(Failure::Broken) };
+        let (news, refused) = match (frame, refused) {
+            (Ok(frame), None) => {
                 state.queue.push_back(Task { number: state.count, name, frame, limit, ticket });
                 state.count += 1;
                 if state.has_idle() {
                     state.pump();
                 }
-                let news = state.has_news(self.shared.plan.workers);
-                drop(guard);
-                if news {
-                    self.shared.wake();
-                }
-                return;
+                (state.has_news(self.shared.plan.workers), None)
+            }
+            (Err(why), _) | (Ok(_), Some(why)) => {
+                state.live -= 1;
+                (state.closed, Some((ticket, why)))
             }
         };
-        state.live -= 1;
         drop(guard);
-        ticket.deliver(Err(why));
+        if news {
+            self.shared.wake();
+        }
+        if let Some((ticket, why)) = refused {
+            self.shared.room.notify_all();
+            ticket.deliver(Err(why));
+        }
     }
 }
 
@@ -361,7 +370,7 @@ pub(super) fn encode(
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), postcard::Error>,
 ) -> Result<Vec<u8>, Failure> {
     let function = Function::index(name).ok_or_else(|| Failure::NotRegistered(name.into()))?;
-    let mut frame = Vec::new();
+    let mut frame = Vec::with_capacity(32);
     frame::write(&mut frame, function | many, body)?;
     Ok(frame)
 }

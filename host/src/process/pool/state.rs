@@ -46,6 +46,8 @@ pub(super) struct State {
     woken: bool,
     /// There is something that it may not know of: a wire that waits for room, or a deadline.
     look: bool,
+    /// A worker has yet to pass what was taken back from its wire, before there is a slot for more.
+    pub(super) crowded: bool,
 }
 
 /// A worker, as its pool sees it.
@@ -229,6 +231,7 @@ impl State {
                     task.ticket = begun;
                     if let Err(task) = worker.put(task) {
                         self.queue.push_front(task);
+                        (self.crowded, self.look) = (true, true);
                         break;
                     }
                 }
@@ -247,7 +250,7 @@ impl State {
 
     /// The driver looks.
     pub(super) fn seen(&mut self) {
-        (self.woken, self.look) = (false, false);
+        (self.woken, self.look, self.crowded) = (false, false, false);
     }
 
     /// After workers have answered, come, or gone: what there is to do is spread among them.
@@ -336,7 +339,7 @@ impl State {
             all.extend(worker.on_wire.drain(..).map(|(_, task)| task));
             worker.retire();
         }
-        self.live = 0;
+        self.live -= all.len();
         all
     }
 }
