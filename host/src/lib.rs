@@ -7,7 +7,7 @@
 //! | [`http`] | Python's `urllib.request`: `urlopen`, `Request`, openers and their handlers |
 //! | [`ipc`] | pipes, queues, locks and connections between processes |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
-//! | [`process`] | functions run in other processes |
+//! | [`process`] | functions run in other processes, pools of these, and commands side by side |
 //! | [`remote`] | tasks on another machine, as a microcontroller behind a serial line, and their futures |
 //! | [`serve`] | a folder, served over HTTP |
 //! | [`socket`] | Python's `socket`: every family, type and call |

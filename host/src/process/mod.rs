@@ -35,7 +35,8 @@
 //! for are reaped when the next is started, so none stays a zombie for long. Descriptors are not inherited but for standard
 //! output and error.
 //!
-//! To fork without a function, as `os.fork` does, see [`fork`].
+//! To fork without a function, as `os.fork` does, see [`fork`]. For many tasks there is [`ProcessPool`]; for many commands,
+//! [`commands`]; for many machines, `mpi`, a feature.
 
 mod child;
 pub mod commands;
