@@ -99,6 +99,8 @@ pub(super) struct Host {
     pub(super) shout: Option<Shout>,
     pub(super) greet: Option<Nothing>,
     pub(super) visit: Option<Visit>,
+    pub(super) club: Option<Nothing>,
+    pub(super) member: Option<Visit>,
     pub(super) transmit: Option<OfSize>,
     pub(super) receive: Option<OfSize>,
 }

@@ -36,6 +36,8 @@
 //! | `shout = { to, size }` | sends so many bytes to an echo, and checks what comes back |
 //! | `greet = {}` | answers to a name with a greeting |
 //! | `visit = { to, times }` | says its name so many times, and checks each greeting |
+//! | `club = {}` | serves pages over HTTP to who has logged in, by cookies, passwords and redirects |
+//! | `member = { to, times }` | logs in so many times, and checks each page |
 //! | `transmit = { size }` | sends so many bytes over its serial port, in blocks that are checked and sent again |
 //! | `receive = { size }` | takes them, and checks every byte |
 //!
@@ -87,6 +89,7 @@ use crate::world::{Boot, Error, HostId, World};
 use file::File;
 use program::End;
 use program::client::Client;
+use program::club::{Club, Member};
 use program::download::{Download, File as Kept};
 use program::echo::{CHUNK, Shout};
 use program::greet::{NAME_MAX, Visit, greet};
@@ -100,6 +103,7 @@ const BUILTIN: &[(&str, &str)] = &[
     ("greeting", include_str!("../../examples/greeting.toml")),
     ("crash-resume", include_str!("../../examples/crash-resume.toml")),
     ("thundering-herd", include_str!("../../examples/thundering-herd.toml")),
+    ("club", include_str!("../../examples/club.toml")),
     ("lossy-serial", include_str!("../../examples/lossy-serial.toml")),
 ];
 
@@ -164,6 +168,8 @@ enum Program {
     Shout { to: usize, size: u64 },
     Greet,
     Visit { to: usize, times: u64 },
+    Club,
+    Member { to: usize, times: u64 },
     Transmit { size: u64 },
     Receive { size: u64 },
 }
@@ -176,7 +182,7 @@ impl Program {
 
     /// It comes to an end.
     fn ends(self) -> bool {
-        !matches!(self, Self::Serve { .. } | Self::Echo | Self::Greet)
+        !matches!(self, Self::Serve { .. } | Self::Echo | Self::Greet | Self::Club)
     }
 }
 
@@ -280,6 +286,15 @@ impl Scenario {
             }),
             Program::Greet => {
                 tuned::<_, SOME>(world, host, move |_| Server::new(ipv6, GREETING, SOME - BACKLOG, |_| greet()))
+            }
+            Program::Club => {
+                tuned::<_, SOME>(world, host, move |_| Server::new(ipv6, HTTP, SOME - BACKLOG, |_| Club::default()))
+            }
+            Program::Member { to, times } => {
+                let (server, end) = (server(to, HTTP), ends.add(&host.name));
+                tuned::<_, FEW>(world, host, move |boot| {
+                    Client::new(server, Member::new(times, seed), boot.seed, boot.now, end.clone())
+                })
             }
             Program::Shout { to, size } => {
                 let (server, end) = (server(to, ECHO), ends.add(&host.name));
@@ -404,6 +419,7 @@ impl<'t> Names<'t> {
         let right = table.is_some_and(|host| match runs {
             "serve" => host.serve.is_some(),
             "echo" => host.echo.is_some(),
+            "club" => host.club.is_some(),
             _ => host.greet.is_some(),
         });
         if !right || hosts.len() != 1 {
@@ -442,6 +458,12 @@ impl<'t> Names<'t> {
         if let Some(visit) = &host.visit {
             programs.push(Program::Visit { to: self.server(file, &visit.to, "greet")?, times: visit.times.into() });
         }
+        if host.club.is_some() {
+            programs.push(Program::Club);
+        }
+        if let Some(member) = &host.member {
+            programs.push(Program::Member { to: self.server(file, &member.to, "club")?, times: member.times.into() });
+        }
         if let Some(transmit) = &host.transmit {
             programs.push(Program::Transmit { size: transmit.size });
         }
@@ -451,7 +473,9 @@ impl<'t> Names<'t> {
         let wrong = |why| self.wrong(&host.name, format!("host {:?} runs {why}", host.name.get_ref()));
         match programs[..] {
             [program] => Ok(program),
-            [] => Err(wrong("nothing: give it one of serve, download, echo, shout, greet, visit, transmit, receive")),
+            [] => Err(wrong(
+                "nothing: give it one of serve, download, echo, shout, greet, visit, club, member, transmit, receive",
+            )),
             _ => Err(wrong("several programs: give it one")),
         }
     }
@@ -573,7 +597,9 @@ impl<'t> Names<'t> {
             })?);
         }
         if !hosts.iter().any(|host| host.runs.ends()) {
-            let why = "nothing here comes to an end: one host must download, shout, visit, transmit or receive".into();
+            let why =
+                "nothing here comes to an end: one host must download, shout, visit, be a member, transmit or receive"
+                    .into();
             return Err(ScenarioError { line: None, why });
         }
         Ok(Scenario {

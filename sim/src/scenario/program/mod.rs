@@ -5,6 +5,7 @@
 //! pause, is the same for all of them. Nothing here knows that it is simulated.
 
 pub(super) mod client;
+pub(super) mod club;
 pub(super) mod download;
 pub(super) mod echo;
 pub(super) mod greet;
