@@ -115,5 +115,5 @@ fn decoder(mut inner: BufReader<Inner>, kind: Kind) -> io::Result<Option<Inner>>
 
 /// RFC 1950, 2.2: both bytes together are a multiple of 31.
 fn is_zlib(first: u8, second: u8) -> bool {
-    (u16::from(first) << 8 | u16::from(second)) % 31 == 0
+    (u16::from(first) << 8 | u16::from(second)).is_multiple_of(31)
 }

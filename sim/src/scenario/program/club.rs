@@ -85,7 +85,7 @@ fn redirect(status: u16, to: &str, fields: &str) -> Vec<u8> {
 
 fn whole(number: u64) -> Vec<u8> {
     let bytes = page(number);
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).into_bytes();
         answer.extend(bytes);
         return answer;
