@@ -69,7 +69,7 @@ impl<H: Handler + ?Sized> Handler for Arc<H> {
 /// How long to wait for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
-    /// For a connection to come up, the look-up of the name included.
+    /// For a connection to come up, the look-up of the name included; what TLS then says counts as bytes that are waited for.
     pub connect: Duration,
     /// For the next byte, however many have come.
     pub idle: Duration,

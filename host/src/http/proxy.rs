@@ -100,6 +100,14 @@ impl Proxies {
         Self { http, https, bypass: Vec::new(), wrong }.bypass(&both("no_proxy").unwrap_or_default())
     }
 
+    /// Whether what the environment says can be used at all: who asked for a proxy must not go without.
+    ///
+    /// # Errors
+    /// [`UrlError::Proxy`].
+    pub fn check(&self) -> Result<(), UrlError> {
+        self.wrong.as_ref().map_or(Ok(()), |wrong| Err(UrlError::Proxy(wrong.clone())))
+    }
+
     /// The proxy on the way to a host.
     pub fn proxy_for(&self, scheme: &str, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = match scheme {
@@ -148,12 +156,10 @@ impl Handler for ProxyHandler {
 
     fn request(&self, request: &mut Request) -> Result<(), UrlError> {
         let scheme = request.scheme();
-        let Some(uri) = request.uri() else { return Ok(()) };
+        let Some(uri) = request.uri().filter(|_| matches!(scheme.as_str(), "http" | "https")) else { return Ok(()) };
+        self.0.check()?;
         let port = uri.port().ok().flatten().unwrap_or(if scheme == "https" { 443 } else { 80 });
         let host = uri.host().unwrap_or("");
-        if let Some(wrong) = self.0.wrong.as_ref().filter(|_| matches!(scheme.as_str(), "http" | "https")) {
-            return Err(UrlError::Proxy(wrong.clone()));
-        }
         request.proxy = self.0.proxy_for(&scheme, host, port).cloned();
         Ok(())
     }
@@ -175,7 +181,7 @@ mod tests {
         assert_eq!((host("http"), host("https"), host("file")), (Some(("p", 3128)), Some(("r", 9)), None));
         let cgi = from(&[("HTTP_PROXY", "http://evil"), ("REQUEST_METHOD", "GET")]);
         assert_eq!(cgi.proxy_for("http", "h", 80), None, "a header of a request must not choose the proxy");
-        assert!(from(&[("http_proxy", "socks5://p")]).wrong.is_some());
+        assert!(from(&[("http_proxy", "socks5://p")]).check().is_err() && cgi.check().is_ok());
     }
 
     #[test]

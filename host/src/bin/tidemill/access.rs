@@ -61,6 +61,7 @@ impl<'a> Access<'a> {
             }
             None => Proxies::from_environment(),
         };
+        proxies.check().map_err(|error| Failure::Failed(format!("{url}: {error}")))?;
         let is_needed = request.get_method() != "GET"
             || request.get_data().is_some()
             || known.is_some()
