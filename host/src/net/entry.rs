@@ -302,7 +302,7 @@ impl Write for Raw<'_> {
         }
         let written = retry(|| (&*self.socket).write_vectored(pieces));
         match &written {
-            Ok(count) => *self.writable = *count == pieces.iter().map(|piece| piece.len()).sum(),
+            Ok(count) => *self.writable = *count == pieces.iter().map(|piece| piece.len()).sum::<usize>(),
             Err(error) => *self.writable = error.kind() != io::ErrorKind::WouldBlock,
         }
         written

@@ -1,104 +1,135 @@
-//! A folder as the content of a server: files that no path, and no symbolic link, can lead out of.
-//!
-//! The kernel resolves the whole path below the folder's descriptor (`openat2` with `RESOLVE_BENEATH`), so nothing can
-//! be swapped for a link between a check and its use, and links that stay below work. A kernel without that call gets
-//! one component opened at a time, and then no link is followed at all.
+//! A folder as the content of a server: what is at a path, in which coding, and what is not.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::stat::Mode;
 use tidemill_core::http::serve::{Content, Opened, Refusal, Served};
 use tidemill_core::http::server::Head;
 use tidemill_core::net::{Error, Handle, Stack as _};
 use tidemill_core::time::Instant;
 
-use super::listing::{Listing, Listings};
+use super::coding::Accepted;
+use super::listing;
 use super::media;
+use super::page::{Page as Made, Pages};
 use super::path::Relative;
+use super::shared::{Shared, Tally};
+use super::site::Site;
 use crate::net::Net;
 
 /// What is served for a folder that has it, instead of a listing.
 const INDEX: &[u8] = b"index.html";
 
-/// How often a path is resolved again when something on it was renamed meanwhile.
-const RENAMED: usize = 8;
+/// Where the counters are, if they are served.
+const METRICS: &str = "/metrics";
 
-/// Who is told of each request.
-pub(super) type Log = Box<dyn FnMut(&Served<'_>) + Send>;
-
-/// A folder that is served.
+/// A folder that is served, as one worker sees it.
 pub(super) struct Folder {
-    root: Root,
-    listings: Listings,
-    log: Log,
+    site: Arc<Site>,
+    /// Of the site.
+    version: usize,
+    shared: Arc<Shared>,
+    /// Which worker it is.
+    worker: usize,
+    pages: Pages,
+    /// Lines of the access log that were not written yet.
+    log: String,
 }
 
-/// What is sent: a file, or a page made from a folder.
+/// What is sent: a file, or a page made for this request.
 #[derive(Debug)]
 pub(super) enum Page {
     File(File),
-    Listing(Listing),
+    Made(Made),
 }
 
 impl Folder {
-    pub(super) fn open(path: &Path, log: Log) -> io::Result<Self> {
-        Ok(Self { root: Root::open(path)?, listings: Listings::new(), log })
+    pub(super) fn new(shared: Arc<Shared>, worker: usize) -> Self {
+        Self { version: shared.version(), site: shared.site(), shared, worker, pages: Pages::new(), log: String::new() }
     }
 
-    fn find(&self, path: &Relative) -> Result<Opened<Page>, Refusal> {
-        let file = self.root.open_file(&path.bytes).map_err(refusal)?;
+    /// The loop has come round: what was logged is written, and what was reloaded counts from now on.
+    pub(super) fn turned(&mut self, connections: usize) {
+        self.tally().connections(connections);
+        if !self.log.is_empty() {
+            self.shared.write_log(&self.log);
+            self.log.clear();
+        }
+        let version = self.shared.version();
+        if version != self.version {
+            self.version = version;
+            self.site = self.shared.site();
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        self.shared.tally(self.worker)
+    }
+
+    fn find(&self, path: &Relative, head: &Head<'_>) -> Result<Opened<Page>, Refusal> {
+        let root = &self.site.root;
+        let file = root.open_file(&path.bytes).map_err(refusal)?;
         let metadata = file.metadata().map_err(|_| Refusal::Status(500))?;
         match (metadata.is_dir(), path.slash) {
-            (false, false) if metadata.is_file() => Ok(opened(file, &metadata, &path.bytes)),
+            (false, false) if metadata.is_file() => Ok(self.coded(file, &metadata, &path.bytes, head)),
             // A pipe or a device. Or a file, asked for as if it were a folder.
             (false, slash) => Err(Refusal::Status(if slash { 404 } else { 403 })),
             (true, false) => Err(Refusal::Folder),
             (true, true) => {
                 let index = [&path.bytes[..], INDEX].join(&b"/"[usize::from(path.bytes.is_empty())..]);
-                if let Ok(file) = self.root.open_file(&index)
+                if let Ok(file) = root.open_file(&index)
                     && let Ok(metadata) = file.metadata()
                     && metadata.is_file()
                 {
-                    return Ok(opened(file, &metadata, INDEX));
+                    return Ok(self.coded(file, &metadata, &index, head));
                 }
-                let listing = self.listings.make(file.into(), &path.bytes, &self.root)?;
-                Ok(Opened {
-                    len: listing.bytes().len() as u64,
-                    file: Page::Listing(listing),
-                    etag: heapless::String::new(),
-                    modified: None,
-                    content_type: "text/html; charset=utf-8",
-                    encoding: None,
-                })
+                let format = listing::Format::asked_for_by(head);
+                let page = self.pages.make(|| listing::make(file.into(), &path.bytes, root, format))?;
+                Ok(made(page, format.media_type()))
             }
         }
     }
+
+    /// The file, or one beside it that has the same content in a coding that is accepted, and is not older.
+    fn coded(&self, file: File, metadata: &Metadata, name: &[u8], head: &Head<'_>) -> Opened<Page> {
+        for (suffix, coding) in Accepted::of(head) {
+            let sibling = [name, suffix].concat();
+            if let Ok(sibling) = self.site.root.open_file(&sibling)
+                && let Ok(coded) = sibling.metadata()
+                && coded.is_file()
+                && modified_nanos(&coded) >= modified_nanos(metadata)
+            {
+                return Opened { encoding: Some(coding), ..opened(sibling, &coded, name) };
+            }
+        }
+        opened(file, metadata, name)
+    }
 }
 
-fn opened(file: File, metadata: &std::fs::Metadata, name: &[u8]) -> Opened<Page> {
+fn opened(file: File, metadata: &Metadata, name: &[u8]) -> Opened<Page> {
     let mut etag = heapless::String::new();
-    let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
     // Four numbers of 16 digits, three dashes and two quotes fit.
-    let _ = write!(etag, "\"{:x}-{:x}-{:x}-{:x}\"", metadata.dev(), metadata.ino(), metadata.len(), changed as u64);
+    let changed = modified_nanos(metadata) as u64;
+    let _ = write!(etag, "\"{:x}-{:x}-{:x}-{changed:x}\"", metadata.dev(), metadata.ino(), metadata.len());
     // A time to come must not be told (RFC 9110, section 8.8.2.1), and it would match nothing anyway.
     let modified = u64::try_from(metadata.mtime()).ok().filter(|&modified| modified <= unix_time());
-    Opened {
-        len: metadata.len(),
-        file: Page::File(file),
-        etag,
-        modified,
-        content_type: media::type_of(name),
-        encoding: None,
-    }
+    let content_type = media::type_of(name);
+    Opened { len: metadata.len(), file: Page::File(file), etag, modified, content_type, encoding: None }
+}
+
+fn made(page: Made, content_type: &'static str) -> Opened<Page> {
+    let (len, etag) = (page.bytes().len() as u64, heapless::String::new());
+    Opened { len, file: Page::Made(page), etag, modified: None, content_type, encoding: None }
+}
+
+fn modified_nanos(metadata: &Metadata) -> i128 {
+    i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
 }
 
 fn unix_time() -> u64 {
@@ -106,7 +137,7 @@ fn unix_time() -> u64 {
 }
 
 /// What to answer when a file cannot be opened.
-fn refusal(errno: Errno) -> Refusal {
+pub(super) fn refusal(errno: Errno) -> Refusal {
     Refusal::Status(match errno {
         // A link that leads out tells no more than one that leads nowhere.
         Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::ENAMETOOLONG => 404,
@@ -120,14 +151,21 @@ impl Content<Net> for Folder {
     type File = Page;
 
     fn open(&mut self, head: &Head<'_>) -> Result<Opened<Page>, Refusal> {
+        if !self.site.admits(head.header("authorization")) {
+            return Err(Refusal::Unauthorized);
+        }
+        if self.shared.serves_metrics() && head.path() == METRICS {
+            let page = self.pages.make(|| Ok(self.shared.metrics().into_bytes()))?;
+            return Ok(made(page, "text/plain; version=0.0.4; charset=utf-8"));
+        }
         let path = Relative::parse(head.path()).map_err(|_| Refusal::Status(400))?;
-        self.find(&path)
+        self.find(&path, head)
     }
 
     fn read(&mut self, page: &mut Page, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
         match page {
-            Page::Listing(listing) => {
-                let rest = listing.from(offset);
+            Page::Made(page) => {
+                let rest = page.from(offset);
                 let count = rest.len().min(buf.len());
                 buf[..count].copy_from_slice(&rest[..count]);
                 Ok(count)
@@ -156,8 +194,8 @@ impl Content<Net> for Folder {
         len: u64,
     ) -> nb::Result<u64, Error> {
         match page {
-            Page::Listing(listing) => {
-                let rest = listing.from(offset);
+            Page::Made(page) => {
+                let rest = page.from(offset);
                 let count = rest.len().min(usize::try_from(len).unwrap_or(usize::MAX));
                 Ok(net.send(socket, &rest[..count])? as u64)
             }
@@ -165,139 +203,16 @@ impl Content<Net> for Folder {
         }
     }
 
+    fn headers(&self) -> &[u8] {
+        &self.site.headers
+    }
+
     fn unix_time(&self, _: Instant) -> Option<u64> {
         Some(unix_time())
     }
 
     fn served(&mut self, served: &Served<'_>) {
-        (self.log)(served);
-    }
-}
-
-/// The folder's descriptor, and how paths below it are resolved.
-#[derive(Debug)]
-pub(super) struct Root {
-    folder: OwnedFd,
-    /// Whether the kernel resolves paths below a folder.
-    beneath: bool,
-}
-
-impl Root {
-    fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let folder = nix::fcntl::open(path, flags, Mode::empty())?;
-        let mut root = Self { folder, beneath: true };
-        // An old kernel does not know the call, and an old sandbox does not allow it.
-        root.beneath = root.open_beneath(b".", OFlag::O_PATH).is_ok();
-        Ok(root)
-    }
-
-    /// Opens what is at this path to read it.
-    fn open_file(&self, path: &[u8]) -> Result<File, Errno> {
-        // Opening a pipe must not wait for its writer, nor a terminal become ours.
-        self.open_at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).map(File::from)
-    }
-
-    /// What is at this path, without opening it: it must only exist.
-    pub(super) fn look_at(&self, path: &[u8]) -> Option<std::fs::Metadata> {
-        File::from(self.open_at(path, OFlag::O_PATH).ok()?).metadata().ok()
-    }
-
-    fn open_at(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
-        let path = if path.is_empty() { b"." } else { path };
-        if self.beneath { self.open_beneath(path, flags) } else { self.open_by_component(path, flags) }
-    }
-
-    fn open_beneath(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
-        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-        let mut tries = RENAMED;
-        loop {
-            match openat2(&self.folder, path, how) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) if tries > 0 => tries -= 1,
-                result => return result,
-            }
-        }
-    }
-
-    /// The same with one call for each component, none of which may be a link.
-    fn open_by_component(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
-        let mut components = path.split(|&byte| byte == b'/').peekable();
-        let mut folder = self.folder.try_clone().map_err(|_| Errno::EMFILE)?;
-        while let Some(component) = components.next() {
-            let last = components.peek().is_none();
-            let flags = if last { flags } else { OFlag::O_PATH | OFlag::O_DIRECTORY };
-            let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            // With `O_PATH` a link itself would be opened: then it must be no link.
-            let found = openat(&folder, std::ffi::OsStr::from_bytes(component), flags, Mode::empty())?;
-            if !flags.contains(OFlag::O_PATH) {
-                return Ok(found);
-            }
-            let found = File::from(found);
-            if found.metadata().map_err(|_| Errno::EIO)?.is_symlink() {
-                return Err(Errno::ELOOP);
-            }
-            folder = found.into();
-        }
-        Ok(folder)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    /// A folder with a secret beside it, and links of every kind.
-    fn scene() -> (tempfile::TempDir, Vec<Root>) {
-        let scene = tempfile::tempdir().unwrap();
-        let at = |name: &str| scene.path().join(name);
-        std::fs::create_dir_all(at("public/sub")).unwrap();
-        std::fs::write(at("secret"), "secret").unwrap();
-        std::fs::write(at("public/sub/file"), "tide").unwrap();
-        symlink("sub/file", at("public/inside")).unwrap();
-        symlink("../public/sub/file", at("public/out-and-in")).unwrap();
-        symlink("../secret", at("public/out")).unwrap();
-        symlink(at("secret"), at("public/absolute")).unwrap();
-        symlink("..", at("public/sub/up")).unwrap();
-        symlink("../..", at("public/sub/up-and-out")).unwrap();
-        symlink("loop", at("public/loop")).unwrap();
-        symlink("/proc/self/root", at("public/magic")).unwrap();
-        let root = Root::open(&at("public")).unwrap();
-        let by_component = Root { folder: root.folder.try_clone().unwrap(), beneath: false };
-        (scene, vec![root, by_component])
-    }
-
-    #[test]
-    fn no_link_leads_out_whichever_way_the_path_is_resolved() {
-        let (_scene, roots) = scene();
-        for root in roots {
-            assert!(root.open_file(b"sub/file").is_ok());
-            for path in [
-                &b"out"[..],
-                b"absolute",
-                b"out-and-in",
-                b"sub/up-and-out/secret",
-                b"loop",
-                b"magic",
-                b"magic/etc/passwd",
-                b"sub/file/",
-                b"nothing",
-            ] {
-                let error = root.open_file(path).unwrap_err();
-                assert_eq!(refusal(error), Refusal::Status(404), "{}", path.escape_ascii());
-                assert!(root.look_at(path).is_none(), "{}", path.escape_ascii());
-            }
-        }
-    }
-
-    #[test]
-    fn a_link_that_stays_below_is_followed_if_the_kernel_can_tell() {
-        let (_scene, roots) = scene();
-        for root in roots {
-            assert_eq!(root.open_file(b"inside").is_ok(), root.beneath);
-            assert_eq!(root.open_file(b"sub/up/inside").is_ok(), root.beneath);
-        }
+        self.tally().served(served);
+        self.shared.served(served, &mut self.log);
     }
 }

@@ -1,8 +1,21 @@
 //! A folder, served over HTTP: what `tidemill serve` runs.
 //!
 //! The server itself is [`tidemill_core::http::serve`]; here it gets a folder to serve, the system's sockets, and
-//! `sendfile`. All memory for its connections is taken when it is made: [`Server::memory`] tells how much. A file costs
-//! no memory however large it is, and a connection no thread.
+//! `sendfile`. There are one or more workers, each a loop of its own with its own listener at the same address, among
+//! which the kernel shares the connections out; nothing that is done for a request is done under a lock. All memory for
+//! connections is taken when it is made: [`Server::memory`] tells how much. A file costs no memory however large it is, and
+//! a connection no thread.
+//!
+//! | what | how |
+//! |---|---|
+//! | one version of a file | a strong entity tag of device, inode, length and time of change to the nanosecond; all preconditions in the order of RFC 9110 13.2.2 |
+//! | ranges | one, or up to 16 in parts, joined where they overlap |
+//! | `f.br`, `f.zst`, `f.gz` beside `f`, and not older | are sent in its place to who accepts that coding |
+//! | a folder | its `index.html`, else a listing: HTML, or JSON for `?json` or by `Accept` |
+//! | who may not see it ([`Options::auth`]) | 401, and a challenge for a name and a password |
+//! | more connections, or more requests at once, than there is room for | 503 with `Retry-After` |
+//! | `stop` of [`Server::run`] | who is being answered is answered; nobody else is accepted |
+//! | [`Reloader::reload`] | the folder, the passwords, the certificate and the log are opened anew, and no connection is lost |
 //!
 //! ```
 //! use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -31,48 +44,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access;
+mod coding;
 mod folder;
+mod json;
 mod listing;
 pub(crate) mod media;
+mod page;
 mod path;
+mod root;
+mod shared;
+mod site;
+mod worker;
+
+pub use access::{AccessLog, Format};
+pub use tidemill_core::http::serve::{Limits, Served};
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-use folder::{Folder, Page};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tidemill_core::executor::{self, Program as _};
-use tidemill_core::http::serve::{self, Connection, Desk, Files};
-pub use tidemill_core::http::serve::{Limits, Served};
 use tidemill_core::net;
-use tidemill_core::pool::Slot;
-use tidemill_core::time::{Clock, Duration};
 
-use crate::net::{MAX_SOCKETS, Net, Waker};
+use crate::net::Waker;
+use crate::tls::{self, Identity};
 use crate::words;
-
-/// The longest head of a request, in bytes.
-const HEAD: usize = 8 * 1024;
-
-/// An answer up to this size goes out in one call.
-const SCRATCH: usize = 64 * 1024;
-
-/// How many connections are answered, or read from, at once; the others wait for a request.
-const DESKS: usize = 1024;
-
-/// How many connections may wait to be accepted.
-const BACKLOG: usize = 1024;
+use shared::Shared;
+use worker::Worker;
 
 /// Descriptors that are neither a connection's socket nor its file.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// How long answers that have begun may take once the server is to stop.
-const FAREWELL: Duration = Duration::from_secs(3);
-
-type Slots = Box<[Slot<Connection<Page>>]>;
-type Desks = Box<[Desk<HEAD>]>;
+/// The fewest connections that are worth a worker of their own.
+const WORTH_A_WORKER: usize = 256;
 
 /// What to serve, where, and how much of it.
 #[derive(Clone, Debug)]
@@ -81,21 +89,66 @@ pub struct Options {
     pub folder: PathBuf,
     /// Where to listen; port 0: the system chooses.
     pub bind: SocketAddr,
-    /// How many connections are served at once. One sixteenth more are told to come back later.
+    /// How many connections are served at once, by all workers together; each has its equal share. One sixteenth more are
+    /// told to come back later.
     pub max_connections: usize,
+    /// How many loops serve, each on a thread; fewer if there are not 256 connections for each.
+    pub workers: usize,
     /// How long a client may take, and how fast it is served.
     pub limits: Limits,
+    /// How long answers that have begun may take once the server is to stop.
+    pub drain: Duration,
+    /// A certificate and its key, in PEM: then TLS is spoken, and nothing else.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Who may see it; `None`: everybody.
+    pub auth: Option<Auth>,
+    /// Names and values that every answer gets; together at most half a kilobyte.
+    pub headers: Vec<(String, String)>,
+    /// Where requests are logged.
+    pub access_log: Option<AccessLog>,
+    /// Whether `/metrics` tells the counters, in Prometheus' text format, instead of a file of that name.
+    pub metrics: bool,
 }
 
 impl Options {
-    /// This folder, there, for 1024 connections at once.
+    /// This folder, there, for 1024 connections at once, by one worker; everything else as it is for most.
     pub fn new(folder: impl AsRef<Path>, bind: SocketAddr) -> Self {
-        let folder = folder.as_ref().to_owned();
-        Self { folder, bind, max_connections: 1024, limits: Limits::default() }
+        Self {
+            folder: folder.as_ref().to_owned(),
+            bind,
+            max_connections: 1024,
+            workers: 1,
+            limits: Limits::default(),
+            drain: Duration::from_secs(30),
+            tls: None,
+            auth: None,
+            headers: Vec::new(),
+            access_log: None,
+            metrics: false,
+        }
     }
 }
 
-/// Why there is no server.
+/// Who may see what is served: basic authentication (RFC 7617), to be used under TLS.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// One `NAME:PASSWORD`.
+    User(String),
+    /// A file with a `NAME:PASSWORD` on each line; empty lines and those that begin with `#` are skipped.
+    File(PathBuf),
+}
+
+/// Does not tell a password.
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(_) => f.write_str("User(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// Why there is no server, or no reload.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -103,6 +156,14 @@ pub enum Error {
     Folder(io::Error),
     /// The address cannot be listened at.
     Listen(net::Error),
+    /// A file cannot be read, or written.
+    File(PathBuf, io::Error),
+    /// The certificate or the key cannot be used.
+    Tls(tls::Error),
+    /// Not `NAME:PASSWORD`, or none at all.
+    Credentials,
+    /// This header cannot be said, or is said by the server itself.
+    Header(String),
     /// The system lacks something else, such as descriptors.
     System(io::Error),
 }
@@ -111,83 +172,156 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(error) | Self::System(error) => f.write_str(&words::of_error(error)),
+            Self::File(path, error) => write!(f, "{}: {}", path.display(), words::of_error(error)),
             Self::Listen(error) => f.write_str(&words::of_network(*error)),
+            Self::Tls(error) => error.fmt(f),
+            Self::Credentials => f.write_str("no NAME:PASSWORD to let in"),
+            Self::Header(name) => write!(f, "not a header to be added: {name}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
 
+/// Has a running server open anew what may have changed.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    asked: Arc<AtomicUsize>,
+    waker: Waker,
+}
+
+impl Reloader {
+    /// Has the folder, the passwords, the certificate and the log opened anew. If any cannot be had, all stays as it was.
+    /// From any thread, and from a signal handler.
+    pub fn reload(&self) {
+        self.asked.fetch_add(1, Relaxed);
+        self.waker.wake();
+    }
+}
+
 /// A folder being served. See the [module](self).
 pub struct Server {
-    net: Net,
-    program: serve::Server<Folder, Slots, Box<[u8]>, Desks, Page, HEAD>,
-    local: SocketAddr,
-    slots: usize,
+    options: Options,
+    shared: Arc<Shared>,
+    /// The first one runs where [`run`](Self::run) is called.
+    workers: Vec<Worker>,
+    reloads_asked: Arc<AtomicUsize>,
+    reloaded: Box<dyn FnMut(Result<(), Error>) + Send>,
 }
 
 impl Server {
-    /// Opens the folder and listens; connections wait until [`run`](Self::run). `log` is told of each request.
+    /// Opens the folder and listens; connections wait until [`run`](Self::run). `told` is told of each request, by each
+    /// worker's thread.
     ///
     /// The process's limit on descriptors is raised as far as it may be; if it allows fewer connections than asked for,
     /// [`max_connections`](Self::max_connections) tells how many.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn bind(options: &Options, log: impl FnMut(&Served<'_>) + Send + 'static) -> Result<Self, Error> {
-        let folder = Folder::open(&options.folder, Box::new(log)).map_err(Error::Folder)?;
+    pub fn bind(options: &Options, told: impl Fn(&Served<'_>) + Send + Sync + 'static) -> Result<Self, Error> {
         let wanted = options.max_connections.max(1);
-        let wanted = wanted.saturating_add(wanted.div_ceil(15));
+        let count = options.workers.min(wanted / WORTH_A_WORKER).max(1);
+        let shared = Arc::new(Shared::new(options, count, Box::new(told))?);
+        let identity = identity(options)?;
+        let share = wanted.div_ceil(count);
+        let share = share.saturating_add(share.div_ceil(15));
         let descriptors = raise_descriptor_limit().map_err(Error::System)?;
         // A connection holds a socket and, while it is answered, a file.
-        let affordable = usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2).unwrap_or(usize::MAX);
-        let slots = wanted.min(affordable).clamp(2, MAX_SOCKETS - 1);
-        let mut net = Net::new(slots + 1).map_err(Error::System)?;
-        let storage: Slots = std::iter::repeat_with(|| Slot::EMPTY).take(slots).collect();
-        let desks: Desks = std::iter::repeat_with(|| Desk::EMPTY).take(slots.min(DESKS)).collect();
-        let files = Files::new(folder, vec![0; SCRATCH].into_boxed_slice(), desks, options.limits);
-        let mut program = serve::server(files, storage);
-        let local = program.listen(&mut net, options.bind, BACKLOG).map_err(Error::Listen)?;
-        Ok(Self { net, program, local, slots })
+        let affordable = descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2 / count as u64;
+        let slots = share.min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(2);
+        let mut workers = Vec::with_capacity(count);
+        let mut bind = options.bind;
+        for number in 0..count {
+            let worker = Worker::new(number, bind, count > 1, slots, options, &shared, identity.as_ref())?;
+            // The others listen where the first one does.
+            bind = worker.local_addr();
+            workers.push(worker);
+        }
+        let options = options.clone();
+        Ok(Self { options, shared, workers, reloads_asked: Arc::default(), reloaded: Box::new(drop) })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        // There is at least one worker.
+        self.workers[0].local_addr()
     }
 
     /// How many connections are served at once.
     pub fn max_connections(&self) -> usize {
-        serve::places(self.slots)
+        self.workers.iter().map(Worker::places).sum()
     }
 
     /// How many bytes are kept for connections, used or not; the system's socket buffers come on top.
     pub fn memory(&self) -> usize {
-        self.slots * size_of::<Slot<Connection<Page>>>() + self.slots.min(DESKS) * size_of::<Desk<HEAD>>() + SCRATCH
+        self.workers.iter().map(Worker::memory).sum()
     }
 
     /// What makes [`run`](Self::run) look at `stop`; may be used from a signal handler.
     pub fn waker(&self) -> Waker {
-        self.net.waker()
+        self.workers[0].waker()
     }
 
-    /// Serves until `stop` is true, which it looks at when its [`waker`](Self::waker) is used. Then answers that have
-    /// begun may take three seconds more.
+    /// What makes [`run`](Self::run) open anew what may have changed.
+    pub fn reloader(&self) -> Reloader {
+        Reloader { asked: self.reloads_asked.clone(), waker: self.waker() }
+    }
+
+    /// Has `told` told of each reload, by the thread that runs the server.
+    pub fn on_reload(&mut self, told: impl FnMut(Result<(), Error>) + Send + 'static) {
+        self.reloaded = Box::new(told);
+    }
+
+    /// Serves until `stop` is true, which it looks at when its [`waker`](Self::waker) is used; and then as long as it takes
+    /// to answer who is being answered, but not longer than [`Options::drain`].
     ///
     /// # Errors
-    /// The system refuses to wait.
+    /// The system refuses to wait, or a thread.
     pub fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
-        executor::run(&mut self.net, &mut self.program, |_| stop.load(Relaxed))?;
-        self.program.stop(&mut self.net);
-        let end = self.net.now() + FAREWELL;
-        while self.program.connections() > 0 && self.net.now() < end {
-            let next = self.program.turn(self.net.now(), &mut self.net);
-            if self.program.connections() > 0 {
-                self.net.wait(Some(next.map_or(end, |next| next.min(end))))?;
+        let Self { options, shared, workers, reloads_asked, reloaded } = self;
+        let Some((first, others)) = workers.split_first_mut() else { return Ok(()) };
+        let wakers: Vec<_> = others.iter().map(Worker::waker).collect();
+        let wake = || wakers.iter().for_each(Waker::wake);
+        // Beside `stop`: the first worker may also end because it failed.
+        let end = &AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            let mut result = Ok(());
+            for worker in others {
+                let thread = std::thread::Builder::new().name("tidemill-serve".into());
+                match thread.spawn_scoped(scope, move || worker.run(end, || ())) {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => result = Err(error),
+                }
             }
-        }
-        Ok(())
+            let mut done = 0;
+            let reload = || {
+                let asked = reloads_asked.load(Relaxed);
+                if std::mem::replace(&mut done, asked) != asked {
+                    reloaded(identity(options).and_then(|identity| shared.reload(options, identity)));
+                    wake();
+                }
+                if stop.load(Relaxed) {
+                    // All begin to drain at once.
+                    end.store(true, Relaxed);
+                    wake();
+                }
+            };
+            if result.is_ok() {
+                result = first.run(end, reload);
+            }
+            end.store(true, Relaxed);
+            wake();
+            threads.into_iter().fold(result, |result, thread| {
+                result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked"))))
+            })
+        })
     }
+}
+
+fn identity(options: &Options) -> Result<Option<Identity>, Error> {
+    let identity = options.tls.as_ref().map(|(certificate, key)| Identity::from_pem_files(certificate, key));
+    identity.transpose().map_err(Error::Tls)
 }
 
 /// The most descriptors that this process may have from now on.

@@ -350,6 +350,11 @@ impl<'a> Head<'a> {
         self.word(1)
     }
 
+    /// The version, as sent.
+    pub fn version(&self) -> &'a str {
+        self.word(2)
+    }
+
     /// The path that is asked for, still percent-encoded: it begins with `/`, or is `*`.
     pub fn path(&self) -> &'a str {
         Target::parse(self.method(), self.target()).map_or("", |target| target.path)

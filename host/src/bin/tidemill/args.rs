@@ -169,8 +169,40 @@ pub(crate) struct Serve {
     pub(crate) bind: SocketAddr,
 
     /// How many connections at once; more are told to come back later
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) max_connections: u16,
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+
+    /// How many loops serve, each on a core; as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) workers: Option<u16>,
+
+    /// Speak TLS with this certificate and key, both in PEM
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    pub(crate) tls: Option<Vec<PathBuf>>,
+
+    /// Let in only who knows this; @FILE has one NAME:PASSWORD a line
+    #[arg(long, value_name = "NAME:PASSWORD|@FILE")]
+    pub(crate) auth: Option<String>,
+
+    /// A header for every answer, such as 'Cache-Control: max-age=60'; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_field)]
+    pub(crate) headers: Vec<(String, String)>,
+
+    /// Append a line for each request to this file, which SIGHUP opens anew
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// How those lines look
+    #[arg(long, value_name = "FORMAT", default_value = "common", requires = "access_log")]
+    pub(crate) log_format: LogFormat,
+
+    /// Tell counters at /metrics, for Prometheus
+    #[arg(long)]
+    pub(crate) metrics: bool,
+
+    /// How many seconds answers that have begun may take once it is to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain: u64,
 
     /// The most bytes a second to each client, such as 500k or 2MiB
     #[arg(long, value_name = "RATE", value_parser = parse_bytes)]
@@ -183,6 +215,29 @@ pub(crate) struct Serve {
     /// Tell all on stdout as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn parse_field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("no colon between name and value")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// How the lines of an access log look.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum LogFormat {
+    /// The Common Log Format
+    Common,
+    /// A JSON object
+    Json,
+}
+
+impl From<LogFormat> for tidemill_host::serve::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Common => Self::Common,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// Takes URLs and queries apart and puts them together, as Python's urllib.parse and as browsers do.
