@@ -227,7 +227,8 @@ impl Server {
         let share = share.saturating_add(share.div_ceil(15));
         let descriptors = raise_descriptor_limit().map_err(Error::System)?;
         // A connection holds a socket and, while it is answered, a file.
-        let affordable = descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2 / count as u64;
+        let affordable = descriptors.saturating_sub(OTHER_DESCRIPTORS) / count as u64;
+        let affordable = affordable.saturating_sub(worker::DESKS as u64).max(affordable / 2);
         let slots = share.min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(2);
         let mut workers = Vec::with_capacity(count);
         let mut bind = options.bind;

@@ -26,7 +26,7 @@ const HEAD: usize = 8 * 1024;
 const SCRATCH: usize = 64 * 1024;
 
 /// How many connections are answered, or read from, at once; the others wait for a request.
-const DESKS: usize = 1024;
+pub(super) const DESKS: usize = 1024;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
