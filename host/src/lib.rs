@@ -10,6 +10,7 @@
 //! | [`process`] | functions run in other processes, pools of these, and commands side by side |
 //! | [`remote`] | tasks on another machine, as a microcontroller behind a serial line, and their futures |
 //! | [`serve`] | a folder, served over HTTP |
+//! | [`dispatch`] | `asyncore` and `asynchat`: handlers for many sockets on one thread |
 //! | [`socket`] | Python's `socket`: every family, type and call |
 //! | [`threads`] | `concurrent.futures` and `threading`: a pool, futures, thread-locals, timers, a scheduler, queues |
 //! | [`tls`] | whom a client trusts, and who a server is |
@@ -48,6 +49,7 @@
 //! ```
 
 pub mod cookies;
+pub mod dispatch;
 pub mod download;
 pub mod http;
 pub mod ipc;

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod e2e;
 pub mod net_conformance;
+pub mod servers;
 pub mod wire;
 
 /// A Python 3.13, to measure or talk to: the one that `TIDEMILL_PYTHON` names, one on the path, or one of pyenv's.

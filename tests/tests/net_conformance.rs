@@ -1,4 +1,4 @@
-//! The conformance rows of [`tidemill_tests::net_conformance`], on each stack there is.
+//! The rows of [`tidemill_tests::net_conformance`], and of [`tidemill_tests::servers`], on each stack there is.
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -58,10 +58,12 @@ impl Pair for SmoltcpPair {
 
 mod smoltcp_over_ethernet_and_ipv4 {
     tidemill_tests::net_conformance!(super::SmoltcpPair::ethernet_v4);
+    tidemill_tests::servers!(super::SmoltcpPair::ethernet_v4);
 }
 
 mod smoltcp_over_ip_and_ipv6 {
     tidemill_tests::net_conformance!(super::SmoltcpPair::ip_v6);
+    tidemill_tests::servers!(super::SmoltcpPair::ip_v6);
 }
 
 /// Two ends on the loopback interface of the operating system.
@@ -134,8 +136,10 @@ impl Pair for OsPair {
 
 mod os_sockets_and_ipv4 {
     tidemill_tests::net_conformance!(super::OsPair::ipv4);
+    tidemill_tests::servers!(super::OsPair::ipv4);
 }
 
 mod os_sockets_and_ipv6 {
     tidemill_tests::net_conformance!(super::OsPair::ipv6);
+    tidemill_tests::servers!(super::OsPair::ipv6);
 }

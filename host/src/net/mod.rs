@@ -50,6 +50,7 @@ use entry::{Entry, Kind, Phase};
 use error::no_descriptor;
 use nix::sys::epoll::EpollFlags;
 use poller::Poller;
+use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use table::Table;
 use tidemill_core::executor::World;
@@ -409,7 +410,9 @@ impl Stack for Net {
             return Err(self.starve(listener).into());
         }
         let accepted = loop {
-            match socket.accept() {
+            // One call for the connection, its address, and the flags of its descriptor.
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            match rustix::net::acceptfrom_with(socket, flags).map_err(io::Error::from) {
                 // The connection was gone before it could be taken: look at the next.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -426,7 +429,9 @@ impl Stack for Net {
             Err(error) if no_descriptor(&error) => return Err(self.starve(listener).into()),
             Err(error) => return Err(failure(&error).into()),
         };
-        stream.set_nonblocking(true).map_err(|error| failure(&error))?;
+        let stream = TcpStream::from(stream);
+        // It is of the internet, as its listener is.
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(Error::Reset)?;
         let (phase, tls) = match identity {
             Some(identity) => (Phase::Handshaking, Some(Box::new(Session::server(&identity)?))),
             None => (Phase::Up, None),

@@ -57,11 +57,23 @@ enum State<F> {
     /// A request has begun.
     Head,
     /// An answer goes out: what is in the desk's output, then the file's bytes.
-    Answer { body: Option<Body<F>>, sent: u64, keep: bool },
+    Answer { body: Option<Body<F>>, sent: u64, after: After },
     /// [`BUSY`] goes out; how much of it has.
     Busy(usize),
     /// All was said; the peer is heard out. How many bytes more, and whether it was refused, since when.
     Linger { left: usize, refused: Option<Instant> },
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum After {
+    /// The next request.
+    Next,
+    /// The end, as the peer wants it: it has said all it will.
+    Close,
+    /// The end, but the peer may still be speaking.
+    HearOut,
 }
 
 #[derive(Debug)]
@@ -137,7 +149,7 @@ impl<F> Connection<F> {
         desk: &mut Desk<HEAD>,
         content: &C,
         status: u16,
-        keep: bool,
+        after: After,
         headers: &[(&str, &[u8])],
     ) where
         S: Stack,
@@ -147,15 +159,15 @@ impl<F> Connection<F> {
         let date = content.unix_time(self.began);
         let out = &mut desk.output.bytes;
         let answer = Response::plain(status, text.len() as u64 + 1);
-        let head = answer.write_head(out, date, "text/plain", keep, headers);
+        let head = answer.write_head(out, date, "text/plain", after == After::Next, headers);
         let head = head.and_then(|len| append(out, len, content.headers()));
         let Ok(mut len) = head else {
             // Only `Location` can be too long, and 414 has none.
             desk.output.end = 0;
             return if status == 414 {
-                self.begin(desk, status, 0, None, false);
+                self.begin(desk, status, 0, None, After::HearOut);
             } else {
-                self.answer::<S, C, HEAD>(desk, content, 414, false, &[]);
+                self.answer::<S, C, HEAD>(desk, content, 414, After::HearOut, &[]);
             };
         };
         if desk.request.head().method() != "HEAD"
@@ -165,7 +177,7 @@ impl<F> Connection<F> {
             room[text.len()] = b'\n';
             len += text.len() + 1;
         }
-        self.begin(desk, status, len, None, keep);
+        self.begin(desk, status, len, None, after);
     }
 
     /// Begins an answer whose head is in the output, `len` bytes long.
@@ -175,37 +187,41 @@ impl<F> Connection<F> {
         status: u16,
         len: usize,
         body: Option<Body<F>>,
-        keep: bool,
+        after: After,
     ) {
         (desk.output.start, desk.output.end) = (0, len);
         self.status = status;
-        self.state = State::Answer { body, sent: 0, keep };
+        self.state = State::Answer { body, sent: 0, after };
     }
 
-    /// Decides what to answer to the request that was read. `keep`: the connection may live on.
-    fn fulfil<S, C, const HEAD: usize>(&mut self, desk: &mut Desk<HEAD>, keep: bool, content: &mut C)
+    /// Decides what to answer to the request that was read; `whole`: to its end. `keep`: the connection may live on.
+    fn fulfil<S, C, const HEAD: usize>(&mut self, desk: &mut Desk<HEAD>, whole: bool, keep: bool, content: &mut C)
     where
         S: Stack,
         C: Content<S, File = F>,
     {
         let head = desk.request.head();
-        let keep = keep && desk.request.keep_alive();
+        let after = match (whole, desk.request.keep_alive()) {
+            (true, true) if keep => After::Next,
+            (true, false) if desk.input.is_empty() => After::Close,
+            _ => After::HearOut,
+        };
         if !matches!(head.method(), "GET" | "HEAD") {
-            return self.answer(desk, content, 405, keep, &[]);
+            return self.answer(desk, content, 405, after, &[]);
         }
         let Opened { file, len, etag, modified, content_type, encoding } = match content.open(&head) {
             Ok(opened) => opened,
-            Err(Refusal::Status(503)) => return self.answer(desk, content, 503, keep, &[("Retry-After", b"1")]),
-            Err(Refusal::Status(status)) => return self.answer(desk, content, status, keep, &[]),
+            Err(Refusal::Status(503)) => return self.answer(desk, content, 503, after, &[("Retry-After", b"1")]),
+            Err(Refusal::Status(status)) => return self.answer(desk, content, status, after, &[]),
             Err(Refusal::Unauthorized) => {
                 let challenge: &[u8] = b"Basic realm=\"tidemill\", charset=\"UTF-8\"";
-                return self.answer(desk, content, 401, keep, &[("WWW-Authenticate", challenge)]);
+                return self.answer(desk, content, 401, after, &[("WWW-Authenticate", challenge)]);
             }
             Err(Refusal::Folder) => {
                 let mut location = heapless::String::<OUTPUT>::new();
                 return match with_slash(head.path(), head.query(), &mut location) {
-                    Ok(()) => self.answer(desk, content, 301, keep, &[("Location", location.as_bytes())]),
-                    Err(core::fmt::Error) => self.answer(desk, content, 414, keep, &[]),
+                    Ok(()) => self.answer(desk, content, 301, after, &[("Location", location.as_bytes())]),
+                    Err(core::fmt::Error) => self.answer(desk, content, 414, after, &[]),
                 };
             }
         };
@@ -226,19 +242,19 @@ impl<F> Connection<F> {
         let (written, parts) = if let Some(multipart) = multipart {
             response = multipart.response(response);
             let parts = Parts { next: 0, total: len, content_type, boundary };
-            (response.write_head(out, date, &multipart.media_type(), keep, &headers), Some(parts))
+            (response.write_head(out, date, &multipart.media_type(), after == After::Next, &headers), Some(parts))
         } else {
-            (response.write_head(out, date, content_type, keep, &headers), None)
+            (response.write_head(out, date, content_type, after == After::Next, &headers), None)
         };
         match written.and_then(|len| append(out, len, content.headers())) {
             Ok(len) => {
                 let range = response.body.map(|range| (range.start(), range.end()));
                 let range = range.or(parts.is_some().then_some((0, 0)));
                 let body = range.map(|(at, end)| Body { file, at, end, parts });
-                self.begin(desk, response.status, len, body, keep);
+                self.begin(desk, response.status, len, body, after);
             }
             // A content type that is none, or far too long.
-            Err(_) => self.answer(desk, content, 500, keep, &[]),
+            Err(_) => self.answer(desk, content, 500, after, &[]),
         }
     }
 
@@ -317,7 +333,7 @@ impl<F> Connection<F> {
         if desk.input.is_empty() {
             let read = match cx.net.recv(self.socket, &mut desk.input.bytes) {
                 Ok(0) => {
-                    self.answer(desk, content, 400, false, &[]);
+                    self.answer(desk, content, 400, After::HearOut, &[]);
                     desks.set_reading(index, false);
                     return Ok(());
                 }
@@ -329,8 +345,8 @@ impl<F> Connection<F> {
         }
         match decode(desk) {
             Ok(None) => return Ok(()),
-            Ok(Some(whole)) => self.fulfil(desk, whole && !cx.shared.crowd.stopping, content),
-            Err(error) => self.answer(desk, content, error.status(), false, &[]),
+            Ok(Some(whole)) => self.fulfil(desk, whole, !cx.shared.crowd.stopping, content),
+            Err(error) => self.answer(desk, content, error.status(), After::HearOut, &[]),
         }
         desks.set_reading(index, false);
         self.deadline = cx.now + limits.stall;
@@ -445,11 +461,16 @@ impl<F> Connection<F> {
         C: Content<S, File = F>,
         D: AsMut<[Desk<HEAD>]>,
     {
-        let State::Answer { sent, keep, .. } = self.state else { return Ok(()) };
+        let State::Answer { sent, after, .. } = self.state else { return Ok(()) };
         self.report(cx, sent, true);
+        if after == After::Close {
+            self.leave(cx);
+            self.state = State::Linger { left: 0, refused: None };
+            return Err(nb::Error::Other(End::Close));
+        }
         let Files { desks, limits, .. } = &mut cx.shared.service;
         let desk = desks.get(index, cx.me.token()).ok_or(End::NoDesk)?;
-        if !keep {
+        if after == After::HearOut {
             let linger = limits.linger;
             return self.hang_up(cx, linger, None);
         }
@@ -644,7 +665,7 @@ impl<F> Connection<F> {
         let Some(index) = self.desk else { return };
         // Robbed, it finds out itself.
         let Some(desk) = desks.get(index, cx.me.token()) else { return };
-        self.answer(desk, content, 408, false, &[]);
+        self.answer(desk, content, 408, After::HearOut, &[]);
         desks.set_reading(index, false);
     }
 }
