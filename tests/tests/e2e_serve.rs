@@ -2,11 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{FileExt, symlink};
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use tidemill_host::socket::{Family, Kind, Socket};
 use tidemill_tests::e2e::{Content, Outcome, Serving, Tidemill};
 
 const MIB: u64 = 1 << 20;
@@ -208,6 +212,168 @@ fn two_thousand_idle_connections_and_a_slow_reader_leave_room_for_one_that_asks(
         assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     }
     assert!(serving.peak() < 64 << 10, "{} KiB", serving.peak());
+}
+
+/// Raises our own limit on descriptors; how many we may have.
+fn descriptors(wanted: u64) -> u64 {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    // Root may raise the hard one, too.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.max(soft), wanted.max(hard));
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.clamp(soft, hard), hard);
+    getrlimit(Resource::RLIMIT_NOFILE).unwrap().0
+}
+
+/// As many as asked for where `TIDEMILL_STRESS` is set and the system allows it, else `few`.
+fn many(wanted: u64, few: u64) -> usize {
+    let all = std::env::var_os("TIDEMILL_STRESS").is_some();
+    let count = if all { wanted } else { few };
+    let may = descriptors(count + 1_000).saturating_sub(500);
+    if may < count {
+        println!("NOT TESTED with {count} connections: {may} descriptors are all there are");
+    }
+    count.min(may) as usize
+}
+
+/// Loopback has 28,000 ports for each address: a few clients' addresses for many connections.
+fn connect_from(number: usize, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Family::Inet, Kind::Stream).unwrap();
+    let own = Ipv4Addr::new(127, 0, 0, 2 + (number / 10_000) as u8);
+    socket.bind((own.into(), 0)).unwrap();
+    socket.connect(to).unwrap();
+    TcpStream::try_from(socket).unwrap()
+}
+
+#[test]
+fn idle_connections_cost_next_to_nothing() {
+    let count = many(20_000, 4_000);
+    let serving = Serving::new(&["--max-connections", "21000"]);
+    Content::new(8, 100).write(&serving.path("f"));
+    let idle: Vec<TcpStream> = (0..count)
+        .map(|number| {
+            let mut stream = connect_from(number, serving.address());
+            stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).unwrap() > 100);
+            stream
+        })
+        .collect();
+    let resident = serving.resident();
+    println!("{count} idle connections: {resident} KiB");
+    assert!(resident < 64 << 10, "{resident} KiB");
+    // They are alive.
+    for mut stream in idle.into_iter().step_by(500) {
+        stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 100);
+    }
+}
+
+/// How long the slowest hundredth of so many requests took at least, each on a connection of its own.
+fn p99(serving: &Serving, requests: usize) -> Duration {
+    let mut times: Vec<_> = (0..requests)
+        .map(|_| {
+            let start = Instant::now();
+            let answer = ask(serving, b"GET /f HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[requests * 99 / 100]
+}
+
+#[test]
+fn thousands_of_half_open_heads_hold_up_nobody() {
+    let count = many(10_000, 4_000);
+    let serving = Serving::new(&["--max-connections", "11000"]);
+    Content::new(9, 1000).write(&serving.path("f"));
+    let before = p99(&serving, 2_000);
+    let mut slow: Vec<_> = (0..count)
+        .map(|number| {
+            let mut stream = connect_from(number, serving.address());
+            stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\nX-Slow: ").unwrap();
+            stream
+        })
+        .collect();
+    let during = p99(&serving, 2_000);
+    println!("p99 {before:?} alone, {during:?} beside {count} half-open heads");
+    // They drip on, as they do; some have been told to go.
+    for stream in slow.iter_mut().step_by(7) {
+        let _ = stream.write_all(b"x");
+    }
+    // What else the machine does falls on either: so only what would be a hang is one here.
+    assert!(during < before * 2 + Duration::from_millis(250), "{before:?}, {during:?}");
+    assert!(serving.resident() < 64 << 10, "{} KiB", serving.resident());
+}
+
+#[test]
+fn terminated_amid_a_hundred_downloads_it_loses_none() {
+    let mut serving = Serving::new(&[]);
+    let content = Content::new(10, 4 * MIB);
+    content.write(&serving.path("f"));
+    let begun = Arc::new(Barrier::new(101));
+    let readers: Vec<_> = (0..100)
+        .map(|_| {
+            let (address, begun) = (serving.address(), begun.clone());
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+                let mut all = vec![0; 1];
+                stream.read_exact(&mut all).unwrap();
+                begun.wait();
+                thread::sleep(Duration::from_millis(100));
+                stream.read_to_end(&mut all).unwrap();
+                all.ends_with(&content.bytes(content.len - 1000..content.len)) && all.len() as u64 > content.len
+            })
+        })
+        .collect();
+    begun.wait();
+    serving.signal(Signal::SIGTERM);
+    assert_eq!(readers.into_iter().map(|reader| reader.join().unwrap()).filter(|&whole| whole).count(), 100);
+    assert!(serving.ended());
+    assert!(TcpStream::connect(serving.address()).is_err());
+}
+
+#[test]
+fn the_command_line_has_passwords_headers_logs_counters_and_reloads() {
+    let tidemill = Tidemill::new();
+    let (users, log) = (tidemill.path("users"), tidemill.path("log"));
+    fs::write(&users, "ada:one\n").unwrap();
+    let users_at = format!("@{}", users.display());
+    let serving = Serving::new(&[
+        "--auth",
+        &users_at,
+        "--header",
+        "X-Mill: tide",
+        "--access-log",
+        log.to_str().unwrap(),
+        "--metrics",
+        "--workers",
+        "2",
+    ]);
+    Content::new(11, 10).write(&serving.path("f"));
+    let code = |user: &str| {
+        let run = curl(&tidemill, &["-u", user, "-o", "out", "-w", "%{http_code} %header{x-mill}", &serving.url("f")]);
+        text(&run).to_owned()
+    };
+    let is = |found: &str, status: &str| found.starts_with(status);
+    assert!(is(&code("ada:one"), "200") && is(&code("ada:two"), "401"));
+    let head = curl(&tidemill, &["-u", "ada:one", "-I", &serving.url("f")]);
+    assert!(text(&head).contains("X-Mill: tide\r\n"));
+    fs::write(&users, "ada:two\n").unwrap();
+    fs::rename(&log, tidemill.path("log.1")).unwrap();
+    serving.signal(Signal::SIGHUP);
+    let start = Instant::now();
+    while !(0..4).all(|_| is(&code("ada:two"), "200")) {
+        assert!(start.elapsed() < Duration::from_secs(20), "it reloads");
+    }
+    assert!(is(&code("ada:one"), "401"));
+    let counters = curl(&tidemill, &["-u", "ada:two", &serving.url("metrics")]);
+    assert!(text(&counters).contains("\ntidemill_reloads_total 1\n"));
+    let old = fs::read_to_string(tidemill.path("log.1")).unwrap();
+    let new = fs::read_to_string(&log).unwrap();
+    assert!(old.starts_with("127.0.0.1 - - [") && old.contains("\"GET /f HTTP/1.1\" 401 0\n"), "{old}");
+    assert!(new.contains("\"GET /f HTTP/1.1\" 200 10\n"), "{new}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::{comes_up, free_port};
@@ -37,21 +39,45 @@ impl Default for Nginx {
 }
 
 impl Nginx {
+    /// Its master process; the workers are its children.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts one over an empty folder. Its files are at `/NAME`; at `/8m/NAME` with that many MiB/s for each
     /// connection, at `/direct/NAME` past the system's cache of files, at `/no-ranges/NAME` without
     /// ranges, at `/two/NAME` over at most two connections (8 MiB/s each), others of which get 503; `/403`, `/500` and
     /// `/503` answer just so. `/gzip/NAME` is compressed for who accepts that, `/private/NAME` for `tide` with the password
     /// `high water` only, `/moved/NAME` redirects, `/login` sets a cookie without which `/member/NAME` is 403.
     pub fn new() -> Self {
-        Self::start(None)
+        Self::start(None, config)
     }
 
     /// The same, also over TLS, with a certificate and its key in PEM.
     pub fn secure(certificate: &str, key: &str) -> Self {
-        Self::start(Some((certificate, key)))
+        Self::start(Some((certificate, key)), config)
     }
 
-    fn start(identity: Option<(&str, &str)>) -> Self {
+    /// As quick as it can be: so many workers, files at `/NAME`, and no log.
+    pub fn quick(workers: usize) -> Self {
+        Self::start(None, |folder, address, _| {
+            let folder = folder.display();
+            format!(
+                "worker_processes {workers}; daemon off; pid {folder}/pid; worker_rlimit_nofile 8192;
+                events {{ worker_connections 4096; }}
+                http {{
+                    access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+                    default_type application/octet-stream;
+                    server {{ listen {address} backlog=1024; root {folder}/www; }}
+                }}"
+            )
+        })
+    }
+
+    fn start(
+        identity: Option<(&str, &str)>,
+        config: impl Fn(&Path, SocketAddr, Option<SocketAddr>) -> String,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("www")).unwrap();
         fs::write(folder.path().join("users"), "tide:{PLAIN}high water\n").unwrap();
@@ -107,7 +133,8 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Killed, it would leave its workers behind.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
         let _ = self.child.wait();
     }
 }
