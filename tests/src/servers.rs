@@ -23,12 +23,14 @@ const SLOTS: usize = 2;
 
 type Serving<T> = Server<Session<T>, [Slot<Session<T>>; SLOTS], Sessions<fn(SocketAddr) -> T>>;
 
+type Clients<C> = Executor<Call<C>, [Slot<Call<C>, C, Error>; 4], C, Error>;
+
 /// A server at one end, and clients at the other, in a time of their own.
 struct Scene<'p, P, T, C: Talk> {
     pair: &'p mut P,
     server: Serving<T>,
     address: SocketAddr,
-    clients: Executor<Call<C>, [Slot<Call<C>, C, Error>; 4], C, Error>,
+    clients: Clients<C>,
     now: Instant,
 }
 
@@ -153,7 +155,7 @@ impl Talk for Say {
         while self.said < self.text.len() {
             self.said += wire.send(&self.text[self.said..])?;
         }
-        while self.heard.iter().filter(|&&byte| byte == b'\n').count() < self.lines {
+        while self.heard.split(|&byte| byte == b'\n').count() <= self.lines {
             let mut buf = [0; 64];
             match wire.recv(&mut buf)? {
                 0 => return Ok(()),

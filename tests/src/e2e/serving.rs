@@ -19,6 +19,7 @@ pub struct Serving {
     child: Child,
     folder: TempDir,
     address: SocketAddr,
+    max_connections: u64,
 }
 
 impl Serving {
@@ -46,9 +47,10 @@ impl Serving {
         let url = url.unwrap_or_else(|| panic!("{first:?}"));
         let address =
             url.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+        let max_connections = event.as_ref().and_then(|event| event["max_connections"].as_u64()).unwrap_or(0);
         // So that it never waits for someone to read.
         thread::spawn(move || lines.for_each(drop));
-        Self { child, folder, address }
+        Self { child, folder, address, max_connections }
     }
 
     /// Where it listens.
@@ -64,6 +66,11 @@ impl Serving {
     /// The URL of a file.
     pub fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)
+    }
+
+    /// How many connections it serves at once, as it says; 0 if it is [quiet](Self::quiet).
+    pub fn max_connections(&self) -> u64 {
+        self.max_connections
     }
 
     /// Its process.
