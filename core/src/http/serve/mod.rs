@@ -1,6 +1,6 @@
-//! An HTTP/1.1 server for files, as a [`Program`] that any world can turn.
+//! An HTTP/1.1 server for files, as a [`Program`](crate::executor::Program) that any world can turn.
 //!
-//! [`Files`] is a [`Service`] of [`serve::Server`](crate::serve::Server): it decodes the requests of its connections with
+//! [`Files`] is a [`Service`] of [`serve::Server`]: it decodes the requests of its connections with
 //! [`super::server`], and asks a [`Content`] for the bytes: a folder on a host, seeded bytes in a simulator, flash in
 //! firmware. What is done to a connection is the same everywhere, and so can be tested with lost packets and stalled
 //! peers in a simulated network.
