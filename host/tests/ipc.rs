@@ -13,7 +13,7 @@ use tidemill_host::ipc::{
     Array, Barrier, Condition, Connection, Descriptor, Error, Event, Lock, LockError, Queue, Ready, Semaphore, Value,
     pipe, wait,
 };
-use tidemill_host::process::{Exit, Process, StartMethod};
+use tidemill_host::process::{Exit, Process, Running, StartMethod};
 use tidemill_host::register;
 use tidemill_host::socket::{Flags, Kind, Socket};
 
@@ -190,7 +190,7 @@ by_every_method![
 fn messages_keep_their_boundaries_empty_ones_too(method: StartMethod) {
     let (mut here, there) = pipe(true).unwrap();
     let child = Process::new(echo, there).method(method).start().unwrap();
-    for message in [&b""[..], b"one", b"", b"", b"two", &[7; 1000], b"", &[9; 300_000]] {
+    for message in [&b""[..], b"one", b"", b"", b"two", &[7; 1000], b"", &vec![9; 300_000]] {
         here.send_bytes(message, 0, None).unwrap();
         assert_eq!(here.recv_bytes(None), Ok(message));
     }
@@ -420,6 +420,12 @@ fn who_is_killed_in_get_holds_up_nobody(method: StartMethod) {
     }
 }
 
+fn done(children: &[Running<Result<(), Error>>]) {
+    for child in children {
+        child.result().unwrap().unwrap();
+    }
+}
+
 fn each_item_is_got_once_in_its_producers_order(method: StartMethod) {
     let queue = Queue::new(16).unwrap();
     let start = |name: u32| Process::new(produces, (queue.clone(), name, 500_u32)).method(method).start().unwrap();
@@ -431,7 +437,7 @@ fn each_item_is_got_once_in_its_producers_order(method: StartMethod) {
         next[name as usize] += 1;
     }
     assert_eq!(next, [500; 4]);
-    children.iter().for_each(|child| child.result().unwrap().unwrap());
+    done(&children);
     assert!(queue.is_empty());
 }
 
@@ -439,7 +445,7 @@ fn a_lock_excludes_and_a_value_counts(method: StartMethod) {
     let value = Value::new(0_u64).unwrap();
     let start = |_| Process::new(counts, (value.clone(), 2000_u64)).method(method).start().unwrap();
     let children: Vec<_> = (0..3).map(start).collect();
-    children.iter().for_each(|child| child.result().unwrap().unwrap());
+    done(&children);
     assert_eq!(value.get(), 6000);
 }
 
@@ -481,7 +487,7 @@ fn a_condition_hands_turns_round(method: StartMethod) {
     let start =
         |me| Process::new(takes_turns, (condition.clone(), turns.clone(), me, 3)).method(method).start().unwrap();
     let children: Vec<_> = (0..3).map(start).collect();
-    children.iter().for_each(|child| child.result().unwrap().unwrap());
+    done(&children);
     assert_eq!(turns.get(), 150);
     let guard = condition.acquire(None).unwrap();
     let (_guard, notified) = condition.wait(guard, SOON).unwrap();

@@ -10,14 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::framed::Framed;
 use super::futex::deadline;
 use super::ring::{self, Ring};
+use super::stream::{self, Stream};
 use super::{Error, travel};
-use crate::socket::{Kind, Socket, wait_for_any};
+use crate::socket::wait_for_any;
 
 /// The longest message through a [`pipe`], unless [`Connection::set_message_max`] says otherwise, in bytes.
 pub const MESSAGE_MAX: usize = 256 << 20;
-
-/// The longest message through a pipe for which there is no shared memory.
-const SOCKET_MESSAGE_MAX: usize = 64 << 20;
 
 /// How much memory is taken for a message before any of it has come.
 const GROW: usize = 1 << 20;
@@ -29,10 +27,24 @@ pub(super) struct Incoming {
     pub(super) descriptors: usize,
 }
 
+/// Longer messages than any.
+const LEN_END: u64 = 1 << 48;
+
+impl Incoming {
+    /// Both as one word.
+    pub(super) fn head(self) -> u64 {
+        self.len as u64 | (self.descriptors as u64) << 48
+    }
+
+    pub(super) fn from_head(head: u64) -> Self {
+        Self { len: (head % LEN_END) as usize, descriptors: (head / LEN_END) as usize }
+    }
+}
+
 /// One end of a [`pipe`], or of a connection that a [`Listener`](super::Listener) or [`connect`](super::connect) made.
 /// Messages keep their boundaries.
 ///
-/// It belongs to one process and thread at a time. The end of a pipe that is moved into the arguments of a
+/// It belongs to one process and thread at a time. The end of a pipe (not of a connection) that is moved into the arguments of a
 /// [`Process`](crate::process::Process), or sent through another pipe, goes on there with what has not been received. Dropping
 /// or [closing](Self::close) it lets the other end receive what was sent, and then [`Error::EndOfFile`].
 #[derive(Debug)]
@@ -47,6 +59,7 @@ pub struct Connection {
 #[derive(Debug)]
 enum Transport {
     Ring(Box<Ring>),
+    Stream(Stream),
     Framed(Box<Framed>),
 }
 
@@ -62,40 +75,38 @@ pub fn pipe(duplex: bool) -> Result<(Connection, Connection), Error> {
     match ring::pair(duplex, ring::CAPACITY) {
         Ok((first, second)) => Ok((Connection::ring(first), Connection::ring(second))),
         Err(Error::Os(nix::errno::Errno::ENOSYS | nix::errno::Errno::EINVAL | nix::errno::Errno::EACCES)) => {
-            socket_pipe(duplex)
+            stream_pipe(duplex)
         }
         Err(error) => Err(error),
     }
 }
 
 /// A pipe without shared memory.
-pub(super) fn socket_pipe(duplex: bool) -> Result<(Connection, Connection), Error> {
-    let (first, second) = Socket::socketpair(Kind::Stream)?;
-    let first = Framed::new(first, None, SOCKET_MESSAGE_MAX, (duplex, true))?;
-    let second = Framed::new(second, None, SOCKET_MESSAGE_MAX, (true, duplex))?;
-    Ok((Connection::framed(first), Connection::framed(second)))
+pub(super) fn stream_pipe(duplex: bool) -> Result<(Connection, Connection), Error> {
+    let (first, second) = stream::pair(duplex)?;
+    let of = |stream| Connection::of(Transport::Stream(stream), MESSAGE_MAX);
+    Ok((of(first), of(second)))
 }
 
 impl Connection {
+    fn of(transport: Transport, message_max: usize) -> Self {
+        Self { transport, message_max, buffer: Vec::new(), refused: false }
+    }
+
     fn ring(ring: Ring) -> Self {
-        Self {
-            transport: Transport::Ring(Box::new(ring)),
-            message_max: MESSAGE_MAX,
-            buffer: Vec::new(),
-            refused: false,
-        }
+        Self::of(Transport::Ring(Box::new(ring)), MESSAGE_MAX)
     }
 
     pub(super) fn framed(framed: Framed) -> Self {
         let message_max = framed.message_max();
-        Self { transport: Transport::Framed(Box::new(framed)), message_max, buffer: Vec::new(), refused: false }
+        Self::of(Transport::Framed(Box::new(framed)), message_max)
     }
 
     /// The longest message that this end sends or receives from now on, in bytes. Of a connection, not more than it was made
     /// for.
     pub fn set_message_max(&mut self, bytes: usize) {
         self.message_max = match &self.transport {
-            Transport::Ring(_) => bytes.min((1 << 48) - 1),
+            Transport::Ring(_) | Transport::Stream(_) => bytes.min(LEN_END as usize - 1),
             Transport::Framed(framed) => bytes.min(framed.message_max()),
         };
     }
@@ -105,7 +116,8 @@ impl Connection {
     pub fn can_send(&self) -> bool {
         match &self.transport {
             Transport::Ring(ring) => ring.can_send(),
-            Transport::Framed(framed) => framed.can_send(),
+            Transport::Stream(stream) => stream.can_send(),
+            Transport::Framed(_) => true,
         }
     }
 
@@ -114,7 +126,8 @@ impl Connection {
     pub fn can_receive(&self) -> bool {
         match &self.transport {
             Transport::Ring(ring) => ring.can_receive(),
-            Transport::Framed(framed) => framed.can_receive(),
+            Transport::Stream(stream) => stream.can_receive(),
+            Transport::Framed(_) => true,
         }
     }
 
@@ -161,6 +174,7 @@ impl Connection {
         }
         match &mut self.transport {
             Transport::Ring(ring) => ring.send(message, descriptors),
+            Transport::Stream(stream) => stream.send(message, descriptors),
             Transport::Framed(_) if !descriptors.is_empty() => Err(Error::CannotTravel),
             Transport::Framed(framed) => framed.send(message),
         }
@@ -202,6 +216,10 @@ impl Connection {
                 ring.fill(room)?;
                 ring.end(next.len);
             }
+            Transport::Stream(stream) => {
+                stream.begin(next)?;
+                stream.read(room)?;
+            }
             Transport::Framed(framed) => framed.take(room),
         }
         Ok(next.len)
@@ -210,6 +228,7 @@ impl Connection {
     fn next(&mut self, maxlength: Option<usize>) -> Result<Incoming, Error> {
         let next = match &mut self.transport {
             Transport::Ring(ring) => ring.next(),
+            Transport::Stream(stream) => stream.next(),
             Transport::Framed(framed) => framed.next(),
         }?;
         if next.len > maxlength.unwrap_or(usize::MAX).min(self.message_max) {
@@ -223,24 +242,32 @@ impl Connection {
     fn receive(&mut self, maxlength: Option<usize>) -> Result<(usize, Vec<OwnedFd>), Error> {
         self.check(self.can_receive())?;
         let next = self.next(maxlength)?;
-        let mut descriptors = Vec::new();
-        match &mut self.transport {
-            Transport::Ring(ring) => {
-                descriptors = ring.begin(next)?;
-                let mut filled = 0;
-                while filled < next.len {
-                    let end = next.len.min(filled + GROW.max(filled));
-                    if self.buffer.len() < end {
-                        self.buffer.resize(end, 0);
-                    }
-                    ring.fill(self.buffer.get_mut(filled..end).unwrap_or_default())?;
-                    filled = end;
-                }
-                ring.end(next.len);
+        let descriptors = match &mut self.transport {
+            Transport::Ring(ring) => ring.begin(next)?,
+            Transport::Stream(stream) => stream.begin(next)?,
+            Transport::Framed(_) => Vec::new(),
+        };
+        // What is announced may never come: memory is taken as it does.
+        let mut filled = 0;
+        while filled < next.len {
+            let end = next.len.min(filled + GROW.max(filled));
+            if self.buffer.len() < end {
+                self.buffer.resize(end, 0);
             }
+            let part = self.buffer.get_mut(filled..end).unwrap_or_default();
+            match &mut self.transport {
+                Transport::Ring(ring) => ring.fill(part)?,
+                Transport::Stream(stream) => stream.read(part)?,
+                Transport::Framed(_) => break,
+            }
+            filled = end;
+        }
+        match &mut self.transport {
+            Transport::Ring(ring) => ring.end(next.len),
+            Transport::Stream(_) => {}
             Transport::Framed(framed) => {
-                self.buffer.resize(next.len, 0);
-                framed.take(&mut self.buffer);
+                self.buffer.resize(self.buffer.len().max(next.len), 0);
+                framed.take(self.buffer.get_mut(..next.len).unwrap_or_default());
             }
         }
         Ok((next.len, descriptors))
@@ -254,6 +281,7 @@ impl Connection {
         self.check(self.can_receive())?;
         match &mut self.transport {
             Transport::Ring(ring) => ring.poll(deadline(timeout)),
+            Transport::Stream(stream) => stream.poll(deadline(timeout)),
             Transport::Framed(framed) => framed.poll(deadline(timeout)),
         }
     }
@@ -265,12 +293,17 @@ impl Connection {
         }
         match &mut self.transport {
             Transport::Ring(ring) => ring.want(),
-            Transport::Framed(_) => Ok(true),
+            Transport::Stream(_) | Transport::Framed(_) => Ok(true),
         }
     }
 
-    /// Closes this end; as dropping does. That it is not used after does not need to be checked: it does not compile.
-    pub fn close(self) {}
+    /// Closes this end, as dropping does; of a connection, it also waits up to a second for the other end to part. That it is
+    /// not used after does not need to be checked: it does not compile.
+    pub fn close(mut self) {
+        if let Transport::Framed(framed) = &mut self.transport {
+            framed.part(true);
+        }
+    }
 }
 
 /// `fileno`: a descriptor that becomes readable when something comes after [`poll`](Connection::poll) has said that there is
@@ -280,6 +313,7 @@ impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.transport {
             Transport::Ring(ring) => ring.socket(),
+            Transport::Stream(stream) => stream.socket(),
             Transport::Framed(framed) => framed.socket(),
         }
     }
@@ -287,24 +321,25 @@ impl AsFd for Connection {
 
 impl Serialize for Connection {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match &self.transport {
-            Transport::Ring(ring) => (Some(&**ring), None::<&Framed>, self.message_max, self.refused).serialize(to),
-            Transport::Framed(framed) => (None::<&Ring>, Some(&**framed), self.message_max, self.refused).serialize(to),
-        }
+        let (ring, stream) = match &self.transport {
+            Transport::Ring(ring) => (Some(&**ring), None),
+            Transport::Stream(stream) => (None, Some(stream)),
+            // What has been said on a link, and what of it was read, does not travel.
+            Transport::Framed(_) => return Err(serde::ser::Error::custom(Error::CannotTravel)),
+        };
+        (ring, stream, self.message_max, self.refused).serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for Connection {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (ring, framed, message_max, refused) = <(Option<Ring>, Option<Framed>, usize, bool)>::deserialize(from)?;
-        let mut connection = match (ring, framed) {
-            (Some(ring), None) => Self::ring(ring),
-            (None, Some(framed)) => Self::framed(framed),
+        let (ring, stream, message_max, refused) = <(Option<Ring>, Option<Stream>, usize, bool)>::deserialize(from)?;
+        let transport = match (ring, stream) {
+            (Some(ring), None) => Transport::Ring(Box::new(ring)),
+            (None, Some(stream)) => Transport::Stream(stream),
             _ => return Err(serde::de::Error::custom(Error::Damaged)),
         };
-        connection.set_message_max(message_max);
-        connection.refused = refused;
-        Ok(connection)
+        Ok(Self { refused, ..Self::of(transport, message_max) })
     }
 }
 

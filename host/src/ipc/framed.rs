@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use nix::poll::{PollFd, PollFlags};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tidemill_core::frame::link::{self, Config, Endpoint};
 use tidemill_core::frame::{Carrier, connection};
 use tidemill_core::time::{Clock, Duration as Ticks, EPOCH, Instant as Tick};
 
-use super::travel::{self, Line};
+use super::travel::Line;
 use super::{Error, Incoming};
 use crate::socket::{self, Flags, How, Socket, wait_for_any};
 
@@ -102,14 +101,10 @@ impl Clock for Since {
 
 type Link = connection::Connection<'static, Wire, Since, Vec<u8>, 1, 0>;
 
-/// One end. It greets when it is first used.
+/// One end.
 pub(super) struct Framed {
     link: Link,
     message_max: usize,
-    has_key: bool,
-    begun: bool,
-    receives: bool,
-    sends: bool,
 }
 
 impl std::fmt::Debug for Framed {
@@ -131,12 +126,12 @@ fn keep(key: &[u8]) -> &'static [u8] {
 }
 
 impl Framed {
-    /// `ways`: whether it receives, and whether it sends.
+    /// One that has greeted, and was greeted in time.
     pub(super) fn new(
         socket: Socket,
         key: Option<&[u8]>,
         message_max: usize,
-        (receives, sends): (bool, bool),
+        greeting: Duration,
     ) -> Result<Self, Error> {
         let mut nonce = [0; 16];
         rustix::rand::getrandom(&mut nonce, rustix::rand::GetRandomFlags::empty())
@@ -156,66 +151,54 @@ impl Framed {
         let endpoint = Endpoint::new(config, vec![0; config.memory(1)]).map_err(|_| Error::Config)?;
         let wire = Wire(Line::new(socket));
         let link = Link::new(wire, Since(Instant::now()), endpoint, vec![0; PAYLOAD], Vec::new());
-        Ok(Self { link, message_max, has_key: key.is_some(), begun: false, receives, sends })
+        let mut framed = Self { link, message_max };
+        framed.open(greeting)?;
+        Ok(framed)
     }
 
     pub(super) fn message_max(&self) -> usize {
         self.message_max
     }
 
-    pub(super) fn can_send(&self) -> bool {
-        self.sends
-    }
-
-    pub(super) fn can_receive(&self) -> bool {
-        self.receives
-    }
-
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        // The wire can only be had for changing.
         self.link.io().0.0.as_fd()
     }
 
-    /// Greets, and is greeted, within the time that is given to that.
-    pub(super) fn open(&mut self, timeout: Duration) -> Result<(), Error> {
+    fn open(&mut self, timeout: Duration) -> Result<(), Error> {
         let until = Instant::now() + timeout;
-        self.begun = true;
         loop {
-            while self.link.turn()? {}
-            if self.link.link().is_open() {
+            let moved = self.link.turn()?;
+            // What the other end has to know to be open, too, is on its way.
+            if self.link.link().is_open() && !self.writes() {
                 return Ok(());
             }
             if let Some(why) = self.link.link().ended() {
                 return Err(why.map_or(Error::EndOfFile, Error::from));
             }
-            if !self.wait(Some(until))? {
+            if Instant::now() >= until || !moved && !self.wait(Some(until))? {
                 return Err(Error::TimedOut);
             }
         }
     }
 
-    /// Greets if that was not done yet.
-    fn begin(&mut self) -> Result<(), Error> {
-        self.begun = true;
-        Ok(self.link.open()?)
+    /// Whether there is something to write.
+    fn writes(&mut self) -> bool {
+        // Nothing of it depends on the time, without signs of life.
+        !self.link.link().poll_output(EPOCH).is_empty()
     }
 
     /// Waits until something can be done.
     fn wait(&mut self, until: Option<Instant>) -> Result<bool, Error> {
-        let now = Since(Instant::now()).now();
-        let writes = !self.link.link().poll_output(now).is_empty();
-        let ready = if writes { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+        let ready = if self.writes() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
         Ok(self.link.io().wait(ready, until)?)
     }
 
     pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Error> {
-        self.begin()?;
         Ok(self.link.send_bytes(message, 0, None)?)
     }
 
     /// Waits for the next message: its length. It stays until it is [taken](Self::take).
     pub(super) fn next(&mut self) -> Result<Incoming, Error> {
-        self.begin()?;
         match self.link.recv_bytes_into(&mut [], 0) {
             Ok(len) | Err(connection::Error::BufferTooShort(len)) => Ok(Incoming { len, descriptors: 0 }),
             Err(error) => Err(error.into()),
@@ -230,14 +213,34 @@ impl Framed {
     }
 
     pub(super) fn poll(&mut self, until: Option<Instant>) -> Result<bool, Error> {
-        self.begun = true;
         loop {
-            // It turns until nothing moves, and then once looks.
-            if self.link.poll(Ticks::from_micros(0))? {
+            let moved = self.link.turn()?;
+            let mut link = self.link.link();
+            if link.peek(0).is_some() || link.peer_closed() || link.ended().is_some() {
                 return Ok(true);
             }
-            if !self.wait(until)? {
+            if !moved && !self.wait(until)? {
                 return Ok(false);
+            }
+        }
+    }
+
+    /// Says goodbye, and waits for a while until that and all before it is on its way; or until the other end has said its own.
+    /// What that still sends is thrown away.
+    pub(super) fn part(&mut self, until_both: bool) {
+        self.link.link().close();
+        let until = Instant::now() + LINGER;
+        loop {
+            let moved = self.link.turn();
+            while self.link.link().peek(0).is_some() {
+                self.link.link().pop(0);
+            }
+            let link = self.link.link();
+            let done = link.ended().is_some() || (link.is_flushed() && !until_both);
+            match moved {
+                Ok(true) if !done && Instant::now() < until => {}
+                Ok(false) if !done && matches!(self.wait(Some(until)), Ok(true)) => {}
+                _ => return,
             }
         }
     }
@@ -245,44 +248,8 @@ impl Framed {
 
 impl Drop for Framed {
     fn drop(&mut self) {
-        if travel::is_given() || !self.begun {
-            return;
-        }
-        self.link.link().close();
-        let until = Instant::now() + LINGER;
-        loop {
-            match self.link.turn() {
-                Ok(true) => {}
-                Ok(false) if self.link.link().ended().is_none() && !self.link.link().is_flushed() => {
-                    if !matches!(self.wait(Some(until)), Ok(true)) {
-                        break;
-                    }
-                }
-                _ => break,
-            }
-        }
+        self.part(false);
         let _ = self.link.io().0.0.shutdown(How::Write);
-    }
-}
-
-impl Serialize for Framed {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // What has been said on a link, and what of it has been read, does not travel.
-        if self.begun || self.has_key {
-            return Err(serde::ser::Error::custom(Error::CannotTravel));
-        }
-        let socket = travel::put(self.socket()).map_err(serde::ser::Error::custom)?;
-        (socket, self.message_max, self.receives, self.sends).serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Framed {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (socket, message_max, receives, sends) = <(u32, usize, bool, bool)>::deserialize(from)?;
-        let socket = travel::take(socket).and_then(|socket| Ok(Socket::from_descriptor(socket)?));
-        socket
-            .and_then(|socket| Self::new(socket, None, message_max, (receives, sends)))
-            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -35,8 +35,7 @@ impl Options {
     }
 
     fn framed(&self, socket: Socket) -> Result<Connection, Error> {
-        let mut framed = Framed::new(socket, self.authkey.as_deref(), self.message_max, (true, true))?;
-        framed.open(self.greeting)?;
+        let framed = Framed::new(socket, self.authkey.as_deref(), self.message_max, self.greeting)?;
         Ok(Connection::framed(framed))
     }
 }

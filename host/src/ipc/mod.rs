@@ -46,6 +46,7 @@
 //! A process that was forked with a closure has copies of all that its parent has, as in Python: an end of which it has the other's
 //! copy does not learn of the other's end.
 
+mod bell;
 mod connection;
 mod error;
 mod framed;
@@ -56,6 +57,8 @@ mod queue;
 mod region;
 mod ring;
 mod robust;
+mod sleepers;
+mod stream;
 mod sync;
 #[cfg(test)]
 mod tests;

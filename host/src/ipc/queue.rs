@@ -16,20 +16,12 @@
 //! item is in the queue, or was taken by the killed. Nothing is ever to be undone.
 //!
 //! Locks are [`Robust`]: the kernel gives them to the next. A wake-up that was not sent, since its sender died in step 4, is made
-//! up for when the sleeper looks by itself, within a tenth of a second. How many tasks are unfinished follows from two words
+//! up for when the sleeper looks by itself, within a tenth of a second ([`Sleepers`]). How many tasks are unfinished follows from two words
 //! that only grow, what was put and what was done.
-//!
-//! # Who is woken
-//! To wake a sleeper costs more than to put an item. So one of those who find nothing *searches*, looks again for a bounded while,
-//! and nobody is woken as long as somebody does; when it finds something it wakes the next if there is more. Sleepers draw a
-//! ticket; who finds nobody asleep notes the last ticket, and tries no more until another is drawn. Who searches and is killed
-//! leaves `searching` set: a sleeper that wakes by itself clears it. Where items are of different lengths and the ring is full, a
-//! putter whose item would fit may wait that tenth of a second behind one whose item does not.
 
 use std::cell::Cell;
-use std::hint::spin_loop;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -38,13 +30,11 @@ use serde::{Deserialize, Serialize};
 use super::futex::{deadline, is_over, rouse, sleep};
 use super::region::{Apart, Head, Segment};
 use super::robust::{Again, Robust};
+use super::sleepers::Sleepers;
 use super::{Error, travel};
 
 /// How many bytes there are for items, unless said otherwise. Memory is only taken for what is in use at a time or was.
 const CAPACITY: usize = 4 << 20;
-
-/// How often a searcher looks.
-const LOOKS: u32 = 300;
 
 #[repr(C)]
 struct State {
@@ -94,54 +84,6 @@ impl Mark {
 /// What an item takes, in units of eight bytes.
 fn units(len: usize) -> u32 {
     1 + len.div_ceil(8) as u32
-}
-
-/// Those who wait for one thing. See the module.
-#[repr(C)]
-struct Sleepers {
-    /// Changes with each wake-up: what they sleep on.
-    calls: AtomicU32,
-    drawn: AtomicU32,
-    answered: AtomicU32,
-    searching: AtomicU32,
-}
-
-impl Sleepers {
-    /// To be called after what they wait for was stored.
-    fn wake_one(&self) {
-        fence(Ordering::SeqCst);
-        let drawn = self.drawn.load(Ordering::Relaxed);
-        if drawn != self.answered.load(Ordering::Relaxed) && self.searching.load(Ordering::Relaxed) == 0 {
-            self.calls.fetch_add(1, Ordering::SeqCst);
-            if rouse(&self.calls, 1) == 0 {
-                self.answered.store(drawn, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn wake_all(&self) {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        rouse(&self.calls, u32::MAX >> 1);
-    }
-
-    /// Waits until it is `there`, or for a while: the caller has to try, and come again.
-    fn wait(&self, deadline: Option<Instant>, there: impl Fn() -> bool) {
-        if self.searching.compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-            let found = (0..LOOKS).any(|_| {
-                spin_loop();
-                there()
-            });
-            self.searching.store(0, Ordering::SeqCst);
-            if found {
-                return;
-            }
-        }
-        self.drawn.fetch_add(1, Ordering::SeqCst);
-        let calls = self.calls.load(Ordering::SeqCst);
-        if !there() && !sleep(&self.calls, calls, deadline) {
-            self.searching.store(0, Ordering::SeqCst);
-        }
-    }
 }
 
 /// How long to wait for a lock, whose holder has only to copy an item, but may have been stopped.
@@ -284,6 +226,7 @@ impl<T> Queue<T> {
             return Err(Error::TooLong(item.len()));
         }
         let need = units(item.len());
+        let mut waited = false;
         loop {
             if self.is_shut() {
                 return Err(Error::ShutDown);
@@ -297,9 +240,13 @@ impl<T> Queue<T> {
                 self.state.head.store(head.after(item.len()).word(), Ordering::Release);
                 drop(held);
                 self.state.items.wake_one();
+                if waited {
+                    self.state.room.wake_one();
+                }
                 return Ok(());
             }
             drop(held);
+            waited = true;
             if is_over(deadline) {
                 return Err(if self.is_shut() { Error::ShutDown } else { Error::Full });
             }
@@ -310,6 +257,7 @@ impl<T> Queue<T> {
     }
 
     fn get_bytes(&self, item: &mut Vec<u8>, deadline: Option<Instant>) -> Result<(), Error> {
+        let mut waited = false;
         loop {
             let held = self.state.getters.hold(patience(deadline))?.ok_or(Error::Empty)?;
             let tail = Mark::of(self.state.tail.load(Ordering::Relaxed));
@@ -327,12 +275,13 @@ impl<T> Queue<T> {
                 self.state.tail.store(tail.after(len).word(), Ordering::Release);
                 drop(held);
                 self.state.room.wake_one();
-                if head.count.wrapping_sub(tail.count) > 1 {
+                if waited && head.count.wrapping_sub(tail.count) > 1 {
                     self.state.items.wake_one();
                 }
                 return Ok(());
             }
             drop(held);
+            waited = true;
             if self.is_shut() {
                 return Err(Error::ShutDown);
             }

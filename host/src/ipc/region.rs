@@ -115,7 +115,9 @@ impl<H: Head> Segment<H> {
         if len > 0 {
             // SAFETY: from `at` on there are `len` bytes, as was just seen. Others may write there at the same time only
             // if they break the protocol, and then what comes of it are wrong bytes.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.start.as_ptr().add(Self::BYTES + at), len) };
+            unsafe {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.start.as_ptr().add(Self::BYTES + at), len);
+            };
         }
     }
 
@@ -126,7 +128,7 @@ impl<H: Head> Segment<H> {
             // SAFETY: as above.
             unsafe {
                 std::ptr::copy_nonoverlapping(self.0.start.as_ptr().add(Self::BYTES + at), buf.as_mut_ptr(), len);
-            }
+            };
         }
     }
 

@@ -5,10 +5,8 @@
 //! more, so that the next begins at a multiple of 8. One that is longer than a part of the ring goes through it in parts.
 //!
 //! # Waiting
-//! Who finds nothing to read, or no room, looks again for a bounded while; then it says so in the way's `wants` word, looks
-//! once more, and sleeps in `poll` on its socket. The other stores how far it is, then looks at the word, and if it is set,
-//! clears it and sends a byte. Between store and look, on both sides, is a fence: of the two at least one sees what the other
-//! stored, so no sleeper is missed.
+//! Who finds nothing to read, or no room, looks again for a bounded while; then it asks for a [`Bell`], looks once more, and
+//! sleeps in `poll` on its socket. The other stores how far it is, then looks whether a bell is wanted, and sends a byte.
 //!
 //! The kernel ends the socket when nobody has the other end any more, however that came about, and wakes the sleeper. Who
 //! closes an end says so in shared memory before: that tells closed from dead. Who only sends, and never waits, looks at the socket
@@ -21,13 +19,14 @@
 use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bell::Bell;
 use super::region::{Apart, Head, Segment};
 use super::travel::{self, Line};
 use super::{Error, Incoming};
@@ -36,17 +35,15 @@ use crate::socket::{Flags, Kind, Socket, wait_for_any};
 /// How many bytes each way's ring has, unless said otherwise: with two of them, what a core's own cache holds.
 pub(super) const CAPACITY: usize = 256 << 10;
 
-/// How often who waits looks before it sleeps.
-const LOOKS: usize = 400;
+/// How often who waits looks before it sleeps: at most, and at least. Looking is worth it as long as the other end answers
+/// meanwhile; if it does not (it runs on the same core, or has nothing to say), who waits looks half as often the next time.
+const LOOKS: std::ops::RangeInclusive<usize> = 32..=400;
 
 /// How many bytes are copied before the other side is told of them.
 const PART: usize = 16 << 10;
 
 /// How many descriptors go with one message.
-const DESCRIPTORS_MAX: usize = 253;
-
-const AWAKE: u32 = 0;
-const WANTS: u32 = 1;
+pub(super) const DESCRIPTORS_MAX: usize = 253;
 
 #[repr(C)]
 struct Way {
@@ -55,9 +52,9 @@ struct Way {
     /// And read.
     read: Apart<AtomicU64>,
     /// The receiver wants a bell when there is more to read.
-    receiver: Apart<AtomicU32>,
+    receiver: Apart<Bell>,
     /// The sender wants one when there is room.
-    sender: Apart<AtomicU32>,
+    sender: Apart<Bell>,
 }
 
 #[repr(C)]
@@ -69,7 +66,7 @@ pub(super) struct Pair {
     one_way: AtomicU32,
 }
 
-// SAFETY: atomics, in the order and at the places they are written in.
+// SAFETY: atomics, in the order and at the places they are written in. (Loom's are none, and its tests make no ring.)
 #[expect(unsafe_code, reason = "promises what the trait says")]
 unsafe impl Head for Pair {
     const KIND: u64 = u64::from_le_bytes(*b"tidepipe");
@@ -92,6 +89,8 @@ pub(super) struct Ring {
     descriptors: VecDeque<OwnedFd>,
     /// The other end is gone.
     gone: bool,
+    /// How often to look before the next sleep.
+    looks: usize,
     /// When the socket was looked at last.
     looked: (i64, i64),
 }
@@ -130,6 +129,7 @@ impl Ring {
             came_told: came,
             descriptors: VecDeque::new(),
             gone: false,
+            looks: *LOOKS.end(),
             looked: (0, 0),
         })
     }
@@ -159,26 +159,26 @@ impl Ring {
         self.look_for_the_other()?;
         if !descriptors.is_empty() {
             if descriptors.len() > DESCRIPTORS_MAX {
-                return Err(Error::TooLong(message.len()));
+                return Err(Error::CannotTravel);
             }
             let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
             self.line.0.send_fds(&[1], &borrowed)?;
         }
         let base = self.side * self.capacity;
         let padded = message.len().next_multiple_of(8);
-        let head = message.len() as u64 | (descriptors.len() as u64) << 48;
+        let head = Incoming { len: message.len(), descriptors: descriptors.len() }.head();
         let mut room = self.room((8 + padded).min(PART))?;
         self.segment.write_ring(base, self.capacity, self.out, &head.to_le_bytes());
-        self.out += 8;
+        self.out = self.out.wrapping_add(8);
         room -= 8;
         let mut rest = message;
         loop {
             let (part, more) = rest.split_at(rest.len().min(room).min(PART));
             self.segment.write_ring(base, self.capacity, self.out, part);
-            self.out += part.len() as u64;
+            self.out = self.out.wrapping_add(part.len() as u64);
             rest = more;
             if rest.is_empty() {
-                self.out += (padded - message.len()) as u64;
+                self.out = self.out.wrapping_add((padded - message.len()) as u64);
                 self.tell_written();
                 return Ok(());
             }
@@ -189,15 +189,21 @@ impl Ring {
 
     fn tell_written(&self) {
         self.outward().written.store(self.out, Ordering::Release);
-        fence(Ordering::SeqCst);
-        ring_if_wanted(&self.outward().receiver, &self.line.0);
+        self.ring_if_wanted(&self.outward().receiver);
     }
 
     fn tell_read(&mut self) {
         self.came_told = self.came;
         self.inward().read.store(self.came, Ordering::Release);
-        fence(Ordering::SeqCst);
-        ring_if_wanted(&self.inward().sender, &self.line.0);
+        self.ring_if_wanted(&self.inward().sender);
+    }
+
+    /// Sends a byte to an end that sleeps, or is about to.
+    fn ring_if_wanted(&self, bell: &Bell) {
+        if bell.is_wanted() {
+            // If the socket is full, it is readable; if the other end is gone, whoever waits for it will know.
+            let _ = self.line.0.send(&[0], Flags::MSG_DONTWAIT);
+        }
     }
 
     /// Notices that the other end is gone, though nothing is waited for.
@@ -212,6 +218,15 @@ impl Ring {
         if self.gone { Err(Error::BrokenPipe) } else { Ok(()) }
     }
 
+    /// After a wait that took so many looks: how often to look at the next.
+    fn learn(&mut self, looks: usize) {
+        if looks >= self.looks {
+            self.looks = (looks / 2).max(*LOOKS.start());
+        } else if looks > 0 {
+            self.looks = (2 * self.looks).min(*LOOKS.end());
+        }
+    }
+
     /// Waits until there is room for so many bytes: how much there is.
     fn room(&mut self, need: usize) -> Result<usize, Error> {
         let mut looks = 0;
@@ -219,6 +234,7 @@ impl Ring {
             let used = self.out.wrapping_sub(self.out_read);
             let room = (self.capacity as u64).checked_sub(used).ok_or(Error::Damaged)? as usize;
             if room >= need {
+                self.learn(looks);
                 return Ok(room);
             }
             let read = self.outward().read.load(Ordering::Acquire);
@@ -226,16 +242,15 @@ impl Ring {
                 self.out_read = read;
             } else if self.gone {
                 return Err(Error::BrokenPipe);
-            } else if looks < LOOKS {
+            } else if looks < self.looks {
                 looks += 1;
                 spin_loop();
             } else {
-                self.outward().sender.store(WANTS, Ordering::Relaxed);
-                fence(Ordering::SeqCst);
-                if self.outward().read.load(Ordering::Relaxed) == self.out_read {
+                self.outward().sender.want();
+                if self.outward().read.load(Ordering::Acquire) == self.out_read {
                     self.hear(None)?;
                 }
-                self.outward().sender.store(AWAKE, Ordering::Relaxed);
+                self.outward().sender.quiet();
             }
         }
     }
@@ -258,6 +273,7 @@ impl Ring {
         loop {
             let available = self.available()?;
             if available > 0 {
+                self.learn(looks);
                 return Ok(available);
             }
             if self.came_told != self.came {
@@ -271,13 +287,13 @@ impl Ring {
                 let closed = self.segment.closed[1 - self.side].load(Ordering::Acquire) != 0;
                 return Err(if closed { Error::EndOfFile } else { Error::BrokenPipe });
             }
-            if looks < LOOKS && deadline.is_none_or(|deadline| looks % 64 != 0 || Instant::now() < deadline) {
+            if looks < self.looks && deadline.is_none_or(|deadline| looks % 64 != 0 || Instant::now() < deadline) {
                 looks += 1;
                 spin_loop();
                 continue;
             }
             let heard = !self.want()? || self.hear(deadline)?;
-            self.inward().receiver.store(AWAKE, Ordering::Relaxed);
+            self.inward().receiver.quiet();
             if !heard && self.available()? == 0 {
                 return Ok(0);
             }
@@ -286,8 +302,7 @@ impl Ring {
 
     /// Asks for a bell when there is more to read. False: there is.
     pub(super) fn want(&mut self) -> Result<bool, Error> {
-        self.inward().receiver.store(WANTS, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.inward().receiver.want();
         Ok(!self.gone && self.available()? == 0)
     }
 
@@ -338,8 +353,7 @@ impl Ring {
         self.wait(None)?;
         let mut head = [0; 8];
         self.segment.read_ring((1 - self.side) * self.capacity, self.capacity, self.came, &mut head);
-        let head = u64::from_le_bytes(head);
-        Ok(Incoming { len: (head & 0xffff_ffff_ffff) as usize, descriptors: (head >> 48) as usize })
+        Ok(Incoming::from_head(u64::from_le_bytes(head)))
     }
 
     /// Goes past the head of the message that is next.
@@ -350,7 +364,7 @@ impl Ring {
             }
             self.hear(None)?;
         }
-        self.came += 8;
+        self.came = self.came.wrapping_add(8);
         Ok(self.descriptors.drain(..next.descriptors).collect())
     }
 
@@ -363,9 +377,9 @@ impl Ring {
             let available = self.wait(None).map_err(|_| Error::BrokenPipe)?;
             let part = rest.len().min(available).min(PART);
             self.segment.read_ring(base, self.capacity, self.came, &mut rest[..part]);
-            self.came += part as u64;
+            self.came = self.came.wrapping_add(part as u64);
             filled += part;
-            if self.came - self.came_told >= PART as u64 {
+            if self.came.wrapping_sub(self.came_told) >= PART as u64 {
                 self.tell_read();
             }
         }
@@ -374,18 +388,10 @@ impl Ring {
 
     /// Goes past the end of a message of this length.
     pub(super) fn end(&mut self, len: usize) {
-        self.came += (len.next_multiple_of(8) - len) as u64;
-        if self.came - self.came_told >= self.capacity as u64 / 8 {
+        self.came = self.came.wrapping_add((len.next_multiple_of(8) - len) as u64);
+        if self.came.wrapping_sub(self.came_told) >= self.capacity as u64 / 8 {
             self.tell_read();
         }
-    }
-}
-
-/// Sends a byte to an end that sleeps, or is about to.
-fn ring_if_wanted(wants: &AtomicU32, socket: &Socket) {
-    if wants.load(Ordering::Relaxed) == WANTS && wants.swap(AWAKE, Ordering::Relaxed) == WANTS {
-        // If the socket is full, it is readable; if the other end is gone, whoever waits for it will know.
-        let _ = socket.send(&[0], Flags::MSG_DONTWAIT);
     }
 }
 

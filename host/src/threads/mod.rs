@@ -66,7 +66,7 @@ mod sizing;
 mod sleep;
 mod slice;
 mod snapshot;
-mod sync;
+pub(crate) mod sync;
 mod task;
 mod timer;
 mod wait;
