@@ -1,7 +1,13 @@
 //! Atomics: those of the machine, or loom's, which tries every order in which threads can meet.
+//!
+//! A machine that can only load and store in one step, as an ARMv6-M or a RISC-V without the A extension, gets those of
+//! `portable-atomic`: loads and stores stay what they are there, and everything else is done as the *firmware* chose by
+//! that crate's feature, in a critical section or with interrupts off. No library can know which of them is right.
 
-#[cfg(not(loom))]
+#[cfg(all(not(loom), target_has_atomic = "32"))]
 pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+#[cfg(all(not(loom), not(target_has_atomic = "32")))]
+pub(crate) use portable_atomic::{AtomicU8, AtomicU32, Ordering};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -41,39 +42,80 @@ pub struct Board {
 }
 
 impl Board {
-    /// Boots the image of this name. With `network`, as QEMU's `-nic user` takes it: `hostfwd=...`.
+    /// Boots the image of this name.
     ///
     /// # Panics
     /// There is no such image, or QEMU does not start.
-    pub fn boot(images: &Path, name: &str, network: &str) -> Self {
+    pub fn boot(images: &Path, name: &str) -> Self {
+        Self::start(images, name, "").unwrap_or_else(|error| panic!("QEMU does not start: {error}"))
+    }
+
+    /// Boots an image that serves at its port 80; also says where that can be reached.
+    ///
+    /// # Panics
+    /// As [`boot`](Self::boot).
+    pub fn boot_server(images: &Path, name: &str) -> (Self, SocketAddr) {
+        let mut error = String::new();
+        // Another process may take the port in between.
+        for _ in 0..5 {
+            let address = free_port();
+            match Self::start(images, name, &format!(",hostfwd=tcp:{address}-:80")) {
+                Ok(board) => return (board, address),
+                Err(why) => error = why,
+            }
+        }
+        panic!("QEMU does not start: {error}");
+    }
+
+    /// What QEMU complains of if it ends at once.
+    fn start(images: &Path, name: &str, network: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("uart")).unwrap();
         let image = images.join(name);
         assert!(image.is_file(), "no image {}", image.display());
-        let comma = if network.is_empty() { "" } else { "," };
         let mut command = Command::new("qemu-system-arm");
         command.current_dir(folder.path()).args(["-M", "mps2-an385", "-display", "none", "-monitor", "none"]);
         command.args(["-semihosting-config", "enable=on,target=native"]);
         command.args(["-chardev", "socket,id=u0,path=uart", "-serial", "chardev:u0", "-serial", "file:log"]);
-        command.args(["-nic", &format!("user,model=lan9118{comma}{network}"), "-kernel"]).arg(&image);
+        command.args(["-nic", &format!("user,model=lan9118{network}"), "-kernel"]).arg(&image);
         let said = |name| fs::File::create(folder.path().join(name)).unwrap();
         let child = command.stdin(Stdio::null()).stdout(said("stdout")).stderr(said("stderr")).spawn().unwrap();
         let mut board = Self { child, folder, uart: None, image };
-        board.uart = Some(board.accept(&listener));
-        board
+        board.uart = Some(board.accept(&listener)?);
+        Ok(board)
     }
 
     /// QEMU connects before the image runs.
-    fn accept(&mut self, listener: &UnixListener) -> UnixStream {
+    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream, String> {
         listener.set_nonblocking(true).unwrap();
         let began = Instant::now();
         loop {
-            match listener.accept() {
-                Ok((stream, _)) => return stream,
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            if let Ok((stream, _)) = listener.accept() {
+                return Ok(stream);
             }
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() && began.elapsed().as_secs() < 30, "QEMU does not start: {}", self.stderr());
+            if self.child.try_wait().unwrap().is_some() || began.elapsed().as_secs() > 30 {
+                return Err(self.stderr());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The URL by which the board reaches a server of this machine: QEMU's network has the loopback at an address of its own.
+    pub fn url(local: &str) -> String {
+        local.replacen("127.0.0.1", "10.0.2.2", 1)
+    }
+
+    /// Waits until it has ended by itself: its exit status.
+    ///
+    /// # Panics
+    /// It does not end within a minute.
+    pub fn wait(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed().as_secs() < 60, "it goes on");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -106,6 +148,18 @@ impl Board {
         }
     }
 
+    /// Waits until it has logged something with these words in it.
+    ///
+    /// # Panics
+    /// It does not within half a minute.
+    pub fn wait_for_log(&self, words: &str) {
+        let began = Instant::now();
+        while !self.log().iter().any(|line| line.contains(words)) {
+            assert!(began.elapsed().as_secs() < 30, "no '{words}' in {:?}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Fails if a frame found the controller's FIFO full.
     ///
     /// # Panics
@@ -121,6 +175,11 @@ impl Drop for Board {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where nobody listens now.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A stream that damages bits, in both directions.
