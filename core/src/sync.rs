@@ -6,10 +6,10 @@
 
 #[cfg(all(not(loom), target_has_atomic = "32"))]
 pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-#[cfg(all(not(loom), not(target_has_atomic = "32")))]
-pub(crate) use portable_atomic::{AtomicU8, AtomicU32, Ordering};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+#[cfg(all(not(loom), not(target_has_atomic = "32")))]
+pub(crate) use portable_atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// A constructor that is `const`, but under loom, whose atomics must be made at run time.
 macro_rules! const_new {

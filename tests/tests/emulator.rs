@@ -91,7 +91,8 @@ fn remote_tasks_fail_expire_are_cancelled_and_are_heard_of_in_the_log() {
     assert_eq!(spun.state(), State::Done);
 
     let beats = client.submit("beats", b"", None).unwrap().result(SOON).unwrap();
-    let [heard, lost, worst_us] = core::array::from_fn(|at| u32::from_le_bytes(*beats[4 * at..].first_chunk().unwrap()));
+    let [heard, lost, worst_us] =
+        core::array::from_fn(|at| u32::from_le_bytes(*beats[4 * at..].first_chunk().unwrap()));
     println!("{heard} interrupts heard of, {lost} lost, at most {worst_us} us from interrupt to task");
     assert!(heard > 0);
     client.close().unwrap();
@@ -102,7 +103,8 @@ fn remote_tasks_fail_expire_are_cancelled_and_are_heard_of_in_the_log() {
 
 /// What the board says of a download: length, CRC-32C, SHA-256, microseconds.
 fn download(client: &Client, url: &str) -> (u32, u32, String, u32) {
-    let answer = client.submit("get", url.as_bytes(), None).unwrap().result(SOON).unwrap_or_else(|e| panic!("{url}: {e}"));
+    let answer =
+        client.submit("get", url.as_bytes(), None).unwrap().result(SOON).unwrap_or_else(|e| panic!("{url}: {e}"));
     let number = |at: usize| u32::from_le_bytes(*answer[at..].first_chunk().unwrap());
     let sha = answer[8..40].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     (number(0), number(4), sha, number(40))
@@ -206,10 +208,14 @@ fn a_session_keeps_its_cookie_over_a_redirect() {
     let client = client(&mut board);
     let address = login_server();
     let visit = |path: &str| {
-        client.submit("visit", Board::url(&format!("http://{address}/{path}")).as_bytes(), None).unwrap().result(SOON).map(|answer| {
-            let status = u16::from_le_bytes(*answer.first_chunk().unwrap());
-            (status, answer[2], answer[3], answer[8..].to_vec())
-        })
+        client
+            .submit("visit", Board::url(&format!("http://{address}/{path}")).as_bytes(), None)
+            .unwrap()
+            .result(SOON)
+            .map(|answer| {
+                let status = u16::from_le_bytes(*answer.first_chunk().unwrap());
+                (status, answer[2], answer[3], answer[8..].to_vec())
+            })
     };
     let body = crc::software(0, b"high water").to_le_bytes().to_vec();
     assert_eq!(visit("news?a=b"), Ok((403, 0, 0, vec![0; 4])));

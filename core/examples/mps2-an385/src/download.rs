@@ -6,6 +6,7 @@
 //! meanwhile waits.
 
 use crate::remote::{Asked, Remote};
+use core::cell::{Cell, RefCell};
 use core::net::SocketAddr;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use tidemill_core::fetch::{self, Fetch, Options, Sink, Source};
 use tidemill_core::frame::crc;
 use tidemill_core::frame::link::RequestId;
 use tidemill_core::net::Stack;
-use tidemill_core::time::{Duration, Instant};
+use tidemill_core::time::{Duration, EPOCH, Instant};
 
 /// How many connections share the work.
 pub const CONNECTIONS: usize = 4;
@@ -28,26 +29,36 @@ const REPORT: Duration = Duration::from_millis(20);
 const SUMMED: usize = 16 << 10;
 
 /// A file in memory: as long as the memory at most.
-struct Store {
-    memory: &'static mut [u8],
-    len: usize,
+pub struct Store {
+    memory: RefCell<&'static mut [u8]>,
+    len: Cell<usize>,
+}
+
+impl Store {
+    /// Nothing in it.
+    pub fn new(memory: &'static mut [u8]) -> Self {
+        Self { memory: RefCell::new(memory), len: Cell::new(0) }
+    }
 }
 
 /// The file is longer than the memory.
-struct TooLong;
+pub struct TooLong;
 
-impl Sink for Store {
+impl Sink for &'static Store {
     type Error = TooLong;
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), TooLong> {
         let start = usize::try_from(offset).map_err(|_| TooLong)?;
-        let place = self.memory.get_mut(start..).and_then(|rest| rest.get_mut(..data.len())).ok_or(TooLong)?;
+        // Nobody else looks at it meanwhile.
+        let mut memory = self.memory.try_borrow_mut().map_err(|_| TooLong)?;
+        let place = memory.get_mut(start..).and_then(|rest| rest.get_mut(..data.len())).ok_or(TooLong)?;
         place.copy_from_slice(data);
         Ok(())
     }
 
     fn set_len(&mut self, total: u64) -> Result<(), TooLong> {
-        self.len = usize::try_from(total).ok().filter(|&len| len <= self.memory.len()).ok_or(TooLong)?;
+        let most = self.memory.try_borrow().map_or(0, |memory| memory.len());
+        self.len.set(usize::try_from(total).ok().filter(|&len| len <= most).ok_or(TooLong)?);
         Ok(())
     }
 
@@ -56,20 +67,18 @@ impl Sink for Store {
     }
 }
 
-type Job = Fetch<'static, Store, [fetch::Slot<HEAD_MAX>; CONNECTIONS], HEAD_MAX, 1>;
+type Job = Fetch<'static, &'static Store, [fetch::Slot<HEAD_MAX>; CONNECTIONS], HEAD_MAX, 1>;
 
 /// What is being done.
 enum State {
-    /// Nothing; the memory for the next.
-    Idle(&'static mut [u8]),
+    /// Nothing.
+    Idle,
     /// It downloads.
-    Fetching { job: Job, report_at: Instant },
-    /// All is there, and is summed up.
-    Summing { store: Store, at: usize, crc: u32, sha: Sha256, took: Duration },
+    Fetching,
+    /// All is there, and is summed up: so many bytes were, and so long did it take to get here.
+    Summing { at: usize, crc: u32, sha: Sha256, took: Duration },
     /// It is being answered: the bytes, or why there are none.
-    Answering { memory: &'static mut [u8], answer: Result<heapless::Vec<u8, 44>, &'static str> },
-    /// Between two of the above.
-    Between,
+    Answering(Result<heapless::Vec<u8, 44>, &'static str>),
 }
 
 /// The application.
@@ -78,15 +87,19 @@ pub struct Downloads<Io> {
     request: Option<RequestId>,
     life: u32,
     began: Instant,
+    report_at: Instant,
+    store: &'static Store,
+    /// It stays where it is: there is no room on the stack for another.
+    job: Option<Job>,
     state: State,
     done: u32,
 }
 
 impl<Io: Read + Write + ReadReady + WriteReady> Downloads<Io> {
     /// Downloads asked for by this line into that memory.
-    pub fn new(remote: Remote<Io>, memory: &'static mut [u8]) -> Self {
-        let began = tidemill_core::time::EPOCH;
-        Self { remote, request: None, life: 0, began, state: State::Idle(memory), done: 0 }
+    pub fn new(remote: Remote<Io>, store: &'static Store) -> Self {
+        let (request, job, state) = (None, None, State::Idle);
+        Self { remote, request, life: 0, began: EPOCH, report_at: EPOCH, store, job, state, done: 0 }
     }
 
     /// How many were answered.
@@ -96,19 +109,19 @@ impl<Io: Read + Write + ReadReady + WriteReady> Downloads<Io> {
 
     /// Takes a request if there is none, and hears that one is not wanted any more.
     fn ask(&mut self, now: Instant) {
-        let Self { remote, request, state, began, life, .. } = self;
+        let Self { remote, request, state, job, store, began, life, .. } = self;
         if *life != remote.life() {
             *life = remote.life();
             *request = None;
         }
         remote.asked(|asked| match asked {
             Asked::Submit { id, name, args, .. } => {
-                if request.is_some() || !matches!(state, State::Idle(_)) {
+                if request.is_some() || !matches!(state, State::Idle) {
                     return false;
                 }
                 *request = Some(id);
                 *began = now;
-                begin(state, name, args, now);
+                *state = begin(job, store, name, args, now);
                 true
             }
             Asked::Cancel(id) => {
@@ -122,65 +135,60 @@ impl<Io: Read + Write + ReadReady + WriteReady> Downloads<Io> {
 
     /// Goes on with what is being done. Returns when to come again.
     fn advance<S: Stack>(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
-        if let State::Fetching { job, report_at } = &mut self.state {
-            if let Some((source, ..)) = job.wanted() {
-                // Names are not resolved here.
-                job.resolved(source, &[] as &[SocketAddr]);
-            }
-            let next = job.turn(now, net, &mut [0; SCRATCH]);
-            if now >= *report_at {
-                *report_at = now + REPORT;
-                let progress = job.progress(now);
-                let numbers = [progress.done, progress.total.unwrap_or(0), progress.rate].map(|n| (n as u32).to_le_bytes());
-                self.remote.report(numbers.as_flattened());
-            }
-            if !job.is_closed() {
-                return next.into_iter().chain([*report_at]).min();
-            }
-        }
-        self.state = match core::mem::replace(&mut self.state, State::Between) {
-            State::Fetching { job, .. } => match job.outcome().map(|outcome| outcome.map_err(why)) {
-                Some(Err(why)) => State::Answering { memory: job.into_sink().memory, answer: Err(why) },
-                _ => {
-                    let (store, took) = (job.into_sink(), now - self.began);
-                    State::Summing { store, at: 0, crc: 0, sha: Sha256::new(), took }
+        match &mut self.state {
+            State::Idle => return None,
+            State::Fetching => {
+                let Some(job) = &mut self.job else { return None };
+                if let Some((source, ..)) = job.wanted() {
+                    // Names are not resolved here.
+                    job.resolved(source, &[] as &[SocketAddr]);
                 }
-            },
-            State::Summing { store, at, crc, mut sha, took } => {
-                let rest = store.memory.get(at..store.len).unwrap_or_default();
+                let next = job.turn(now, net, &mut [0; SCRATCH]);
+                if now >= self.report_at {
+                    self.report_at = now + REPORT;
+                    let progress = job.progress(now);
+                    let numbers = [progress.done, progress.total.unwrap_or(0), progress.rate];
+                    self.remote.report(numbers.map(|number| (number as u32).to_le_bytes()).as_flattened());
+                }
+                if !job.is_closed() {
+                    return next.into_iter().chain([self.report_at]).min();
+                }
+                self.state = match job.outcome() {
+                    Some(Err(failure)) => State::Answering(Err(why(failure))),
+                    _ => State::Summing { at: 0, crc: 0, sha: Sha256::new(), took: now - self.began },
+                };
+                self.job = None;
+            }
+            State::Summing { at, crc, sha, took } => {
+                let (memory, len) = (self.store.memory.borrow(), self.store.len.get());
+                let rest = memory.get(*at..len).unwrap_or_default();
                 let part = rest.get(..SUMMED).unwrap_or(rest);
                 sha.update(part);
-                let (at, crc) = (at + part.len(), crc::software(crc, part));
-                if at < store.len {
-                    State::Summing { store, at, crc, sha, took }
-                } else {
+                *crc = crc::software(*crc, part);
+                *at += part.len();
+                if *at >= len {
                     let mut answer = heapless::Vec::new();
-                    let (len, us) = (store.len as u32, took.as_ticks() as u32);
-                    let parts = [&len.to_le_bytes()[..], &crc.to_le_bytes(), &sha.finalize(), &us.to_le_bytes()];
+                    let (len, us, sha) = (len as u32, took.as_ticks() as u32, core::mem::take(sha).finalize());
+                    let parts = [&len.to_le_bytes()[..], &crc.to_le_bytes(), &sha, &us.to_le_bytes()];
                     // It has just that room.
                     parts.into_iter().for_each(|part| drop(answer.extend_from_slice(part)));
-                    State::Answering { memory: store.memory, answer: Ok(answer) }
+                    drop(memory);
+                    self.state = State::Answering(Ok(answer));
                 }
             }
-            State::Answering { memory, answer } => {
-                let sent = match self.request {
-                    Some(id) => self.remote.answer(id, answer.as_ref().map(|bytes| &bytes[..]).map_err(|why| *why)),
-                    None => true,
-                };
-                if !sent {
-                    self.state = State::Answering { memory, answer };
+            State::Answering(answer) => {
+                let answer = answer.as_ref().map(|bytes| &bytes[..]).map_err(|why| *why);
+                if let Some(id) = self.request
+                    && !self.remote.answer(id, answer)
+                {
                     // The line wakes us when it has room.
-                    return self.remote.turn(now);
+                    return None;
                 }
                 self.request = None;
                 self.done = self.done.wrapping_add(1);
-                State::Idle(memory)
+                self.state = State::Idle;
             }
-            idle @ (State::Idle(_) | State::Between) => {
-                self.state = idle;
-                return None;
-            }
-        };
+        }
         Some(now)
     }
 }
@@ -195,21 +203,20 @@ impl<S: Stack, Io: Read + Write + ReadReady + WriteReady> Program<S> for Downloa
     }
 }
 
+/// Begins a download, if that is what is asked for.
 #[inline(never)]
-fn begin(state: &mut State, name: &str, args: &[u8], now: Instant) {
-    let State::Idle(memory) = core::mem::replace(state, State::Between) else { return };
-    let source = (name == "get").then(|| core::str::from_utf8(args).ok().and_then(|url| Source::new(url).ok()));
-    *state = match source {
-        Some(Some(source)) => {
-            // The parts of a small file are small, too.
-            let options = Options { split_min: 64 << 10, seed: now.as_ticks(), ..Options::default() };
-            let slots = [const { fetch::Slot::EMPTY }; CONNECTIONS];
-            let store = Store { memory, len: 0 };
-            State::Fetching { job: Fetch::new(options, [source], store, slots, None), report_at: now }
-        }
-        Some(None) => State::Answering { memory, answer: Err("no http URL") },
-        None => State::Answering { memory, answer: Err("no such task") },
+fn begin(job: &mut Option<Job>, store: &'static Store, name: &str, args: &[u8], now: Instant) -> State {
+    if name != "get" {
+        return State::Answering(Err("no such task"));
+    }
+    let Some(Ok(source)) = core::str::from_utf8(args).ok().map(Source::new) else {
+        return State::Answering(Err("no http URL"));
     };
+    // The parts of a small file are small, too.
+    let options = Options { split_min: 64 << 10, seed: now.as_ticks(), ..Options::default() };
+    let slots = [const { fetch::Slot::EMPTY }; CONNECTIONS];
+    *job = Some(Fetch::new(options, [source], store, slots, None));
+    State::Fetching
 }
 
 /// In words without the machinery that formats.

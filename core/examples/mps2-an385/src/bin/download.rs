@@ -6,7 +6,7 @@
 
 use mps2_an385::board::exit::exit;
 use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, Uart, UartMemory, boots, stack};
-use mps2_an385::download::{CONNECTIONS, Downloads};
+use mps2_an385::download::{CONNECTIONS, Downloads, Store};
 use mps2_an385::remote::Remote;
 use static_cell::{ConstStaticCell, StaticCell};
 use tidemill_core::executor::Program;
@@ -16,6 +16,7 @@ use tidemill_core::time::Instant;
 static NET: ConstStaticCell<NetMemory<CONNECTIONS, 2190, 512>> = ConstStaticCell::new(NetMemory::EMPTY);
 static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
 static BOARD: StaticCell<Board<CONNECTIONS>> = StaticCell::new();
+static STORE: StaticCell<Store> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();
 
 struct App {
@@ -36,11 +37,17 @@ impl Program<Net<CONNECTIONS>> for App {
     }
 }
 
+/// What it takes of the stack is free again afterwards.
+#[inline(never)]
+fn start() -> Option<(&'static mut Board<CONNECTIONS>, &'static mut App)> {
+    let (board, uart, memory) = Board::start(NET.take(), UART.take())?.ok()?;
+    let store = STORE.init(Store::new(memory.into_bytes()));
+    let app = APP.init_with(|| App { downloads: Downloads::new(Remote::new(uart, boots()), store), told: 0 });
+    Some((BOARD.init(board), app))
+}
+
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let Some(Ok((board, uart, memory))) = Board::start(NET.take(), UART.take()) else { exit(false) };
-    let board = BOARD.init(board);
-    let downloads = Downloads::new(Remote::new(uart, boots()), memory.into_bytes());
-    let app = APP.init(App { downloads, told: 0 });
+    let Some((board, app)) = start() else { exit(false) };
     board.run(app, |_| None)
 }

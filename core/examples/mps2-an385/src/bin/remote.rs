@@ -45,14 +45,14 @@ impl Program<Net<1>> for App {
     }
 }
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    let Some(Ok((board, uart, _))) = Board::start(NET.take(), UART.take()) else { exit(false) };
+/// What it takes of the stack is free again afterwards.
+#[inline(never)]
+fn start() -> Option<(&'static mut Board<1>, &'static mut App)> {
+    let (board, uart, _) = Board::start(NET.take(), UART.take())?.ok()?;
     let board = BOARD.init(board);
     // The first task of a pool has its first slot.
-    let Some(flag) = FLAGS.flag(Token(0)) else { exit(false) };
-    let (timer, beats) = Timer::start(TIMER.take(), flag, Duration::from_millis(10), board.clock());
-    let app = APP.init(App {
+    let (timer, beats) = Timer::start(TIMER.take(), FLAGS.flag(Token(0))?, Duration::from_millis(10), board.clock());
+    let app = APP.init_with(|| App {
         remote: Remote::new(uart, boots()),
         jobs: Jobs::new(),
         timer,
@@ -63,5 +63,11 @@ fn main() -> ! {
     let _ = app.wheel.start_periodic(board.now(), Duration::from_secs(1), Missed::Skip, ());
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}: {} tasks at once", boots(), TASKS);
+    Some((board, app))
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let Some((board, app)) = start() else { exit(false) };
     board.run(app, |_| None)
 }

@@ -9,7 +9,7 @@ use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, UartMemory, boots, s
 use mps2_an385::pages::{Page, Pages};
 use static_cell::{ConstStaticCell, StaticCell};
 use tidemill_core::executor::{Program, World as _};
-use tidemill_core::http::serve::{Limits, Server, Slots};
+use tidemill_core::http::serve::{Connection, Limits, Server};
 use tidemill_core::pool::Slot;
 use tidemill_core::time::{EPOCH, Instant};
 
@@ -19,16 +19,19 @@ const SOCKETS: usize = 6;
 const BACKLOG: usize = 3;
 /// The longest head of a request.
 const HEAD_MAX: usize = 640;
-/// The memory in which an answer is put together.
-const SCRATCH: usize = 1460;
 
 static NET: ConstStaticCell<NetMemory<SOCKETS, 1460, 1460>> = ConstStaticCell::new(NetMemory::EMPTY);
 static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
+static SLOTS: ConstStaticCell<heapless::Vec<Places, CONNECTIONS>> = ConstStaticCell::new(heapless::Vec::new());
+/// The memory in which an answer is put together.
+static SCRATCH: ConstStaticCell<[u8; 1460]> = ConstStaticCell::new([0; 1460]);
 static BOARD: StaticCell<Board<SOCKETS>> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();
 
+type Places = Slot<Connection<Page, HEAD_MAX>>;
+
 struct App {
-    server: Server<Pages, Slots<Page, HEAD_MAX, CONNECTIONS>, [u8; SCRATCH], Page, HEAD_MAX>,
+    server: Server<Pages, &'static mut [Places], &'static mut [u8], Page, HEAD_MAX>,
     connections_max: usize,
 }
 
@@ -61,20 +64,26 @@ impl Program<Net<SOCKETS>> for App {
     }
 }
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    let Some(Ok((board, ..))) = Board::start(NET.take(), UART.take()) else { exit(false) };
+/// What it takes of the stack is free again afterwards.
+#[inline(never)]
+fn start() -> Option<(&'static mut Board<SOCKETS>, &'static mut App)> {
+    let (board, ..) = Board::start(NET.take(), UART.take())?.ok()?;
     let board = BOARD.init(board);
-    let slots = [const { Slot::EMPTY }; CONNECTIONS];
-    let server = Server::new(Pages::new(), slots, [0; SCRATCH], Limits::default());
+    let slots = SLOTS.take();
+    while slots.push(Slot::EMPTY).is_ok() {}
+    let server = Server::new(Pages::new(), &mut slots[..], &mut SCRATCH.take()[..], Limits::default());
     let app = APP.init(App { server, connections_max: 0 });
     app.server.content().facts.boots = boots();
     app.server.content().facts.link_up = board.net().device().link_up() == Ok(true);
     let listening = app.server.listen(board.net(), ([0, 0, 0, 0], 80).into(), BACKLOG);
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}: listens: {}", boots(), listening.is_ok());
-    if listening.is_err() {
-        exit(false);
-    }
+    listening.ok()?;
+    Some((board, app))
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let Some((board, app)) = start() else { exit(false) };
     board.run(app, |_| None)
 }

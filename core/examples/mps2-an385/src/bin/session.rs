@@ -29,12 +29,18 @@ impl Program<Net<SOCKETS>> for App {
     }
 }
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    let Some(Ok((board, uart, _))) = Board::start(NET.take(), UART.take()) else { exit(false) };
-    let board = BOARD.init(board);
-    let app = APP.init(App(Session::new(Remote::new(uart, boots()))));
+/// What it takes of the stack is free again afterwards.
+#[inline(never)]
+fn start() -> Option<(&'static mut Board<SOCKETS>, &'static mut App)> {
+    let (board, uart, _) = Board::start(NET.take(), UART.take())?.ok()?;
+    let app = APP.init_with(|| App(Session::new(Remote::new(uart, boots()))));
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}", boots());
+    Some((BOARD.init(board), app))
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let Some((board, app)) = start() else { exit(false) };
     board.run(app, |_| None)
 }

@@ -3,7 +3,7 @@
 use super::mmio::Mmio;
 use super::vectors::Irq;
 use super::{SysTick, boots};
-use crate::lan9118::{self, Filter, Lan9118, Registers, WINDOW_MAX};
+use crate::lan9118::{self, Buffers, Filter, Lan9118, Registers, WINDOW_MAX};
 use core::net::{IpAddr, Ipv4Addr};
 use cortex_m::peripheral::NVIC;
 use smoltcp::iface::{SocketSet, SocketStorage};
@@ -37,18 +37,19 @@ impl Registers for Lan {
 }
 
 /// The stack, with `N` sockets.
-pub type Net<const N: usize> = Smoltcp<'static, Lan9118<Lan>, N>;
+pub type Net<const N: usize> = Smoltcp<'static, Lan9118<'static, Lan>, N>;
 
 /// The memory of a stack: `N` sockets that receive into `RX` bytes and send from `TX`.
 pub struct NetMemory<const N: usize, const RX: usize, const TX: usize> {
     // An empty socket is not all zeros; in here it would have the buffers, too, take flash.
     table: heapless::Vec<SocketStorage<'static>, N>,
     buffers: [([u8; RX], [u8; TX]); N],
+    frames: Buffers,
 }
 
 impl<const N: usize, const RX: usize, const TX: usize> NetMemory<N, RX, TX> {
     /// Nothing in it yet.
-    pub const EMPTY: Self = Self { table: heapless::Vec::new(), buffers: [([0; RX], [0; TX]); N] };
+    pub const EMPTY: Self = Self { table: heapless::Vec::new(), buffers: [([0; RX], [0; TX]); N], frames: Buffers::EMPTY };
 }
 
 /// Starts the controller and a stack over it.
@@ -57,7 +58,7 @@ pub(super) fn start<const N: usize, const RX: usize, const TX: usize>(
     clock: SysTick,
 ) -> Result<Net<N>, lan9118::Error> {
     const { assert!(N * RX <= WINDOW_MAX, "more than the controller's FIFO holds could be on its way") };
-    let device = Lan9118::new(Lan(()), MAC, &Filter::Own)?;
+    let device = Lan9118::new(Lan(()), &mut memory.frames, MAC, &Filter::Own)?;
     let config = Config {
         mac: MAC,
         addrs: &[(IpAddr::V4(ADDRESS), 24)],

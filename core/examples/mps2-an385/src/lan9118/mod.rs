@@ -84,20 +84,30 @@ pub struct Counters {
     pub send_errors: u32,
 }
 
-/// The controller.
-pub struct Lan9118<R> {
-    regs: R,
-    counters: Counters,
+/// Room for a frame in each direction.
+pub struct Buffers {
     rx: [u8; BUFFER],
     tx: [u8; BUFFER],
 }
 
-impl<R: Registers> Lan9118<R> {
+impl Buffers {
+    /// No frame is in them.
+    pub const EMPTY: Self = Self { rx: [0; BUFFER], tx: [0; BUFFER] };
+}
+
+/// The controller.
+pub struct Lan9118<'b, R> {
+    regs: R,
+    counters: Counters,
+    buffers: &'b mut Buffers,
+}
+
+impl<'b, R: Registers> Lan9118<'b, R> {
     /// Resets the chip, sets it up for `mac`, and lets frames pass. Interrupts are as [`listen`](Self::listen) leaves them.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn new(regs: R, mac: [u8; 6], filter: &Filter<'_>) -> Result<Self, Error> {
+    pub fn new(regs: R, buffers: &'b mut Buffers, mac: [u8; 6], filter: &Filter<'_>) -> Result<Self, Error> {
         // A chip that sleeps is woken by any write to this register (3.10).
         regs.write(reg::BYTE_TEST, 0);
         until(|| regs.read(reg::PMT_CTRL) & reg::PMT_READY != 0)?;
@@ -121,7 +131,7 @@ impl<R: Registers> Lan9118<R> {
         regs.write(reg::RX_CFG, 0);
         regs.write(reg::TX_CFG, reg::TX_ON);
 
-        let driver = Self { regs, counters: Counters::default(), rx: [0; BUFFER], tx: [0; BUFFER] };
+        let driver = Self { regs, counters: Counters::default(), buffers };
         let [a, b, c, d, e, f] = mac;
         driver.write_mac(reg::MAC_ADDRL, u32::from_le_bytes([a, b, c, d]))?;
         driver.write_mac(reg::MAC_ADDRH, u32::from_le_bytes([e, f, 0, 0]))?;
@@ -214,7 +224,7 @@ impl<R: Registers> Lan9118<R> {
             let len = (status >> 16 & 0x3FFF) as usize;
             for at in (0..len.next_multiple_of(4)).step_by(4) {
                 let word = self.regs.read(reg::RX_DATA).to_le_bytes();
-                if let Some(place) = self.rx.get_mut(at..at + 4) {
+                if let Some(place) = self.buffers.rx.get_mut(at..at + 4) {
                     place.copy_from_slice(&word);
                 }
             }
@@ -281,7 +291,7 @@ impl<R: Registers> TxToken for Room<'_, R> {
     }
 }
 
-impl<R: Registers> Device for Lan9118<R> {
+impl<R: Registers> Device for Lan9118<'_, R> {
     type RxToken<'a>
         = Received<'a>
     where
@@ -297,13 +307,15 @@ impl<R: Registers> Device for Lan9118<R> {
             return None;
         }
         let len = self.take()?;
-        let Self { regs, counters, rx, tx } = self;
+        let Self { regs, counters, buffers: Buffers { rx, tx } } = self;
         Some((Received(rx.get(..len)?), Room { regs: *regs, buffer: tx, sent: &mut counters.sent }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Room<'_, R>> {
-        let Self { regs, counters, tx, .. } = { self.can_send().then_some(self)? };
-        Some(Room { regs: *regs, buffer: tx, sent: &mut counters.sent })
+        if !self.can_send() {
+            return None;
+        }
+        Some(Room { regs: self.regs, buffer: &mut self.buffers.tx, sent: &mut self.counters.sent })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
