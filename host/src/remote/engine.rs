@@ -93,9 +93,10 @@ impl<S: Read + Write + AsFd> Engine<S> {
             self.read()?;
             self.abort_some();
             self.receive();
-            self.events();
             self.submit();
-            self.write()?;
+            let blocked = self.write()?;
+            // Writing is also when the link sees what time it is: what is over by now is told.
+            let news = self.events();
             let stats = self.endpoint.link().stats();
             self.shared.lock().stats = stats;
             if let Some(ended) = self.endpoint.link().ended() {
@@ -104,7 +105,9 @@ impl<S: Read + Write + AsFd> Engine<S> {
             if self.closing_since.is_some_and(|since| since.elapsed() > GOODBYE) {
                 return Err(Error::Expired);
             }
-            self.sleep()?;
+            if !news {
+                self.sleep(blocked)?;
+            }
         }
     }
 
@@ -134,23 +137,24 @@ impl<S: Read + Write + AsFd> Engine<S> {
         self.endpoint.link().handle_end();
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    /// Writes what there is. Whether the stream has no room for all of it.
+    fn write(&mut self) -> Result<bool, Error> {
         loop {
             let now = self.now();
             let mut link = self.endpoint.link();
             let output = link.poll_output(now);
             if output.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             match self.stream.write(output) {
                 Ok(0) => return Err(Error::Io(ErrorKind::WriteZero)),
                 Ok(count) => link.wrote(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // What has arrived can still be read; then there is an end to it.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     self.hang_up();
-                    return Ok(());
+                    return Ok(false);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -216,9 +220,12 @@ impl<S: Read + Write + AsFd> Engine<S> {
         }
     }
 
-    fn events(&mut self) {
+    /// Hears what happened. Whether anything did.
+    fn events(&mut self) -> bool {
+        let mut any = false;
         let mut link = self.endpoint.link();
         while let Some(event) = link.poll_event() {
+            any = true;
             match event {
                 Event::Opened => {
                     self.shared.lock().opened = true;
@@ -234,6 +241,7 @@ impl<S: Read + Write + AsFd> Engine<S> {
                 _ => {}
             }
         }
+        any
     }
 
     /// Sends what waits, as far as there is room; then, if that is wanted, goodbye.
@@ -289,10 +297,9 @@ impl<S: Read + Write + AsFd> Engine<S> {
     }
 
     /// Waits for the stream, somebody's wish, or the time at which something is due.
-    fn sleep(&mut self) -> Result<(), Error> {
+    fn sleep(&mut self, blocked: bool) -> Result<(), Error> {
         let now = self.now();
         let mut link = self.endpoint.link();
-        let pending = !link.poll_output(now).is_empty();
         let due = link.poll_timeout().map(|at| at.as_ticks().saturating_sub(now.as_ticks()).div_ceil(1000));
         let queued = self.shared.lock().queue.iter().filter_map(|submission| submission.deadline).min();
         let queued = queued.map(|at| at.saturating_duration_since(Instant::now()).as_millis() as u64 + 1);
@@ -300,7 +307,7 @@ impl<S: Read + Write + AsFd> Engine<S> {
         let ms = [due, queued, parting].into_iter().flatten().min();
         // Never longer than a minute, for the numbers that poll takes.
         let timeout = PollTimeout::from(ms.map_or(60_000, |ms| ms.min(60_000)) as u16);
-        let mut interest = if pending { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let mut interest = if blocked { PollFlags::POLLOUT } else { PollFlags::empty() };
         if !self.at_end {
             interest |= PollFlags::POLLIN;
         }

@@ -112,6 +112,10 @@ impl<Io: Read + Write + ReadReady + WriteReady> Remote<Io> {
             let Ok(count) = self.io.write(output) else { break };
             link.wrote(count);
         }
+        if link.ended().is_some() && self.over_at.is_none() {
+            // The link has just given its peer up: the next turn hears of it.
+            return Some(now);
+        }
         link.poll_timeout().into_iter().chain(self.over_at).min()
     }
 

@@ -10,7 +10,6 @@ use std::vec;
 use std::vec::Vec;
 
 /// What the chip holds.
-#[derive(Default)]
 struct Chip {
     /// What `ID_REV` and `BYTE_TEST` read.
     id: u32,
@@ -74,8 +73,20 @@ impl Registers for &Shared {
 
 impl Chip {
     fn new() -> Shared {
-        let test = reg::BYTE_TEST_VALUE;
-        RefCell::new(Self { id: 0x0118_0001, test, room: 5000, ..Self::default() })
+        RefCell::new(Self {
+            id: 0x0118_0001,
+            test: reg::BYTE_TEST_VALUE,
+            stuck: false,
+            statuses: VecDeque::new(),
+            words: VecDeque::new(),
+            dropped: 0,
+            sent: vec![],
+            room: 5000,
+            tx_statuses: VecDeque::new(),
+            registers: [0; 0x40],
+            mac: [0; 16],
+            phy: [0; 32],
+        })
     }
 
     fn access_phy(&mut self) {
