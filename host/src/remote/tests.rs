@@ -25,7 +25,7 @@ fn board(stream: UnixStream, reports: usize) -> JoinHandle<()> {
         let mut reports = 0..reports;
         let mut input = [0; 512];
         stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        let mut answers: Vec<(RequestId, Result<Vec<u8>, Vec<u8>>)> = Vec::new();
+        let mut answers = Vec::new();
         loop {
             let now = EPOCH + Span::from_micros(began.elapsed().as_micros() as u64);
             let mut link = end.link();
@@ -52,7 +52,7 @@ fn board(stream: UnixStream, reports: usize) -> JoinHandle<()> {
                 }
                 link.pop(0);
             }
-            answers.retain(|(id, answer)| {
+            answers.retain(|(id, answer): &(RequestId, Result<Vec<u8>, Vec<u8>>)| {
                 let (post, bytes) = match answer {
                     Ok(bytes) => (Post::Response(*id), bytes),
                     Err(why) => (Post::Failure(*id), why),

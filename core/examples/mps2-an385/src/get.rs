@@ -127,8 +127,7 @@ impl<K> Get<K> {
         let mut request = heapless::Vec::new();
         // It has that capacity.
         let _ = request.resize(REQUEST_MAX, 0);
-        let head =
-            Request { method: "GET", target: target.path, host: target.authority, headers, body: Framing::None };
+        let head = Request { method: "GET", target: target.path, host: target.authority, headers, body: Framing::None };
         let len = head.write_to(&mut request)?;
         request.truncate(len);
         let response = Response::new();

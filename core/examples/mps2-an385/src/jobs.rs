@@ -219,8 +219,8 @@ impl<const N: usize> Jobs<N> {
                     return false;
                 }
                 let deadline = now + timeout.unwrap_or(PATIENCE).min(PATIENCE);
-                let task = Job::new(name, args)
-                    .and_then(|job| self.executor.pool.submit(with_deadline(job, deadline)).ok());
+                let task =
+                    Job::new(name, args).and_then(|job| self.executor.pool.submit(with_deadline(job, deadline)).ok());
                 self.entries.push(Entry { request, task }).is_ok()
             }
             Asked::Cancel(request) => {

@@ -116,7 +116,9 @@ impl Pages {
     fn status(&self, page: &mut Page) -> fmt::Result {
         let Facts { uptime_us, boots, link_up, frames, stack_max, connections } = self.facts;
         let cable = if link_up { "connected" } else { "not connected" };
-        page.write_str("<!DOCTYPE html><html lang=en><meta charset=utf-8><title>tidemill</title><h1>tidemill</h1><ul>")?;
+        page.write_str(
+            "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>tidemill</title><h1>tidemill</h1><ul>",
+        )?;
         write!(page, "<li>up for {} s, boot {boots}", uptime_us / 1_000_000)?;
         write!(page, "<li>{} requests, {} in the last second", self.answered(), self.rate)?;
         write!(page, "<li>{} connections, at most {}", connections[0], connections[1])?;

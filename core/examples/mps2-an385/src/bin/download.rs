@@ -40,9 +40,10 @@ impl Program<Net<CONNECTIONS>> for App {
 /// What it takes of the stack is free again afterwards.
 #[inline(never)]
 fn start() -> Option<(&'static mut Board<CONNECTIONS>, &'static mut App)> {
-    let (board, uart, memory) = Board::start(NET.take(), UART.take())?.ok()?;
+    let (board, uart, memory) = Board::start(NET.take())?.ok()?;
     let store = STORE.init(Store::new(memory.into_bytes()));
-    let app = APP.init_with(|| App { downloads: Downloads::new(Remote::new(uart, boots()), store), told: 0 });
+    let app = APP
+        .init_with(|| App { downloads: Downloads::new(Remote::new(uart.open(UART.take()), boots()), store), told: 0 });
     Some((BOARD.init(board), app))
 }
 

@@ -7,7 +7,7 @@
 use core::fmt::Write as _;
 use cortex_m_semihosting::hio;
 use mps2_an385::board::exit::{command_line, exit};
-use mps2_an385::board::{Board, Net, NetMemory, UartMemory, stack};
+use mps2_an385::board::{Board, Net, NetMemory, stack};
 use mps2_an385::get::{Error, Get, PATIENCE, Receive};
 use static_cell::ConstStaticCell;
 use tidemill_core::executor::Executor;
@@ -16,8 +16,7 @@ use tidemill_core::http::client::Head;
 use tidemill_core::pool::{Failure, Slot};
 use tidemill_core::time::Clock as _;
 
-static NET: ConstStaticCell<NetMemory<1, 8192, 1024>> = ConstStaticCell::new(NetMemory::EMPTY);
-static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
+static NET: ConstStaticCell<NetMemory<1, 6144, 640>> = ConstStaticCell::new(NetMemory::EMPTY);
 
 /// Counts, and sums up.
 #[derive(Default)]
@@ -52,8 +51,7 @@ fn get(board: &mut Board<1>, url: &str, sum: &mut Sum) -> Result<u16, Failure<Er
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let mut line = [0; 256];
-    let (Some(url), Some(Ok((mut board, ..)))) = (command_line(&mut line), Board::start(NET.take(), UART.take()))
-    else {
+    let (Some(url), Some(Ok((mut board, ..)))) = (command_line(&mut line), Board::start(NET.take())) else {
         exit(false)
     };
     let mut sum = Sum::default();

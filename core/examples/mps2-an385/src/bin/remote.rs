@@ -48,12 +48,12 @@ impl Program<Net<1>> for App {
 /// What it takes of the stack is free again afterwards.
 #[inline(never)]
 fn start() -> Option<(&'static mut Board<1>, &'static mut App)> {
-    let (board, uart, _) = Board::start(NET.take(), UART.take())?.ok()?;
+    let (board, uart, _) = Board::start(NET.take())?.ok()?;
     let board = BOARD.init(board);
     // The first task of a pool has its first slot.
     let (timer, beats) = Timer::start(TIMER.take(), FLAGS.flag(Token(0))?, Duration::from_millis(10), board.clock());
     let app = APP.init_with(|| App {
-        remote: Remote::new(uart, boots()),
+        remote: Remote::new(uart.open(UART.take()), boots()),
         jobs: Jobs::new(),
         timer,
         wheel: TimerWheel::new([const { Slot::EMPTY }; 1]),

@@ -5,7 +5,7 @@
 #![no_main]
 
 use mps2_an385::board::exit::exit;
-use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, UartMemory, boots, stack};
+use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, boots, stack};
 use mps2_an385::pages::{Page, Pages};
 use static_cell::{ConstStaticCell, StaticCell};
 use tidemill_core::executor::{Program, World as _};
@@ -21,7 +21,6 @@ const BACKLOG: usize = 3;
 const HEAD_MAX: usize = 640;
 
 static NET: ConstStaticCell<NetMemory<SOCKETS, 1460, 1460>> = ConstStaticCell::new(NetMemory::EMPTY);
-static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
 static SLOTS: ConstStaticCell<heapless::Vec<Places, CONNECTIONS>> = ConstStaticCell::new(heapless::Vec::new());
 /// The memory in which an answer is put together.
 static SCRATCH: ConstStaticCell<[u8; 1460]> = ConstStaticCell::new([0; 1460]);
@@ -67,7 +66,7 @@ impl Program<Net<SOCKETS>> for App {
 /// What it takes of the stack is free again afterwards.
 #[inline(never)]
 fn start() -> Option<(&'static mut Board<SOCKETS>, &'static mut App)> {
-    let (board, ..) = Board::start(NET.take(), UART.take())?.ok()?;
+    let (board, ..) = Board::start(NET.take())?.ok()?;
     let board = BOARD.init(board);
     let slots = SLOTS.take();
     while slots.push(Slot::EMPTY).is_ok() {}

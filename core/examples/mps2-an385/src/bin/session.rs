@@ -32,8 +32,8 @@ impl Program<Net<SOCKETS>> for App {
 /// What it takes of the stack is free again afterwards.
 #[inline(never)]
 fn start() -> Option<(&'static mut Board<SOCKETS>, &'static mut App)> {
-    let (board, uart, _) = Board::start(NET.take(), UART.take())?.ok()?;
-    let app = APP.init_with(|| App(Session::new(Remote::new(uart, boots()))));
+    let (board, uart, _) = Board::start(NET.take())?.ok()?;
+    let app = APP.init_with(|| App(Session::new(Remote::new(uart.open(UART.take()), boots()))));
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}", boots());
     Some((BOARD.init(board), app))

@@ -48,7 +48,9 @@ impl Clock for SysTick {
                 left = SYST::get_current();
                 ms += 1;
             }
-            EPOCH + Duration::from_millis(ms) + Duration::from_micros(u64::from((RELOAD - 1).saturating_sub(left) / PER_US))
+            EPOCH
+                + Duration::from_millis(ms)
+                + Duration::from_micros(u64::from((RELOAD - 1).saturating_sub(left) / PER_US))
         })
     }
 }

@@ -37,7 +37,7 @@ pub use clock::SysTick;
 pub use network::{Lan, Net, NetMemory};
 pub use psram::Psram;
 pub use timer::{Beats, Timer, TimerMemory};
-pub use uart::{RING, Uart, UartMemory};
+pub use uart::{Port, RING, Uart, UartMemory};
 pub use world::{Board, Deaf, FLAGS, UART};
 
 /// The processor's clock, in Hz: what it has, and the peripherals run with.

@@ -49,7 +49,8 @@ pub struct NetMemory<const N: usize, const RX: usize, const TX: usize> {
 
 impl<const N: usize, const RX: usize, const TX: usize> NetMemory<N, RX, TX> {
     /// Nothing in it yet.
-    pub const EMPTY: Self = Self { table: heapless::Vec::new(), buffers: [([0; RX], [0; TX]); N], frames: Buffers::EMPTY };
+    pub const EMPTY: Self =
+        Self { table: heapless::Vec::new(), buffers: [([0; RX], [0; TX]); N], frames: Buffers::EMPTY };
 }
 
 /// Starts the controller and a stack over it.
@@ -66,7 +67,8 @@ pub(super) fn start<const N: usize, const RX: usize, const TX: usize>(
         seed: mix(u64::from(boots()) << 32 ^ clock.now().as_ticks()),
         ..Config::default()
     };
-    let buffers = memory.buffers.each_mut().map(|(rx, tx)| (SocketBuffer::new(&mut rx[..]), SocketBuffer::new(&mut tx[..])));
+    let buffers =
+        memory.buffers.each_mut().map(|(rx, tx)| (SocketBuffer::new(&mut rx[..]), SocketBuffer::new(&mut tx[..])));
     memory.table.extend([SocketStorage::EMPTY; N]);
     let table = SocketSet::new(&mut memory.table[..]);
     // The addresses above are unicast, one of each.

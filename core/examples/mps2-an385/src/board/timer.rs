@@ -44,7 +44,12 @@ pub struct Timer(());
 
 impl Timer {
     /// Beats each `period`, at most 171 s, for the task of this flag.
-    pub fn start(memory: &'static mut TimerMemory, task: Flag<'static>, period: Duration, clock: SysTick) -> (Self, Beats) {
+    pub fn start(
+        memory: &'static mut TimerMemory,
+        task: Flag<'static>,
+        period: Duration,
+        clock: SysTick,
+    ) -> (Self, Beats) {
         let (beats, consumer) = memory.split(task);
         critical_section::with(|cs| END.borrow(cs).replace(Some(End { beats, clock, lost: 0 })));
         let clocks = period.as_ticks().saturating_mul(u64::from(HZ / 1_000_000));

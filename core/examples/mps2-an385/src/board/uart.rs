@@ -80,8 +80,12 @@ pub struct Uart {
     tx: spsc::Producer<'static, u8>,
 }
 
-impl Uart {
-    pub(super) fn start(memory: &'static mut UartMemory) -> Self {
+/// UART 0 before anybody uses it.
+pub struct Port(pub(super) ());
+
+impl Port {
+    /// Starts it, with its queues there.
+    pub fn open(self, memory: &'static mut UartMemory) -> Uart {
         let (to_loop, rx) = memory.rx.split(UART);
         let (tx, from_loop) = memory.tx.split();
         let ends = Ends { rx: to_loop, tx: from_loop, sending: false, wanted: false, overruns: 0 };
@@ -94,9 +98,11 @@ impl Uart {
                 NVIC::unmask(Irq(irq));
             }
         }
-        Self { rx, tx }
+        Uart { rx, tx }
     }
+}
 
+impl Uart {
     /// How many bytes found the device's one place taken.
     pub fn overruns(&self) -> u32 {
         with(|ends| ends.overruns).unwrap_or(0)

@@ -1,7 +1,7 @@
 //! The loop: turn, move frames, and sleep until something is due or an interrupt comes.
 
 use super::network::{self, Net, NetMemory};
-use super::uart::{Uart, UartMemory};
+use super::uart::Port;
 use super::{Psram, SysTick, boots};
 use crate::lan9118;
 use core::convert::Infallible;
@@ -31,22 +31,20 @@ pub struct Board<const N: usize> {
 }
 
 impl<const N: usize> Board<N> {
-    /// Starts everything. `None` the second time.
+    /// Starts clock and network, and hands out what else there is. `None` the second time.
     ///
     /// # Errors
     /// There is no network.
     pub fn start<const RX: usize, const TX: usize>(
         memory: &'static mut NetMemory<N, RX, TX>,
-        uart: &'static mut UartMemory,
-    ) -> Option<Result<(Self, Uart, Psram), lan9118::Error>> {
+    ) -> Option<Result<(Self, Port, Psram), lan9118::Error>> {
         let core = cortex_m::Peripherals::take()?;
         boots::count();
         let clock = SysTick::start(core.SYST);
         // SAFETY: the processor's peripherals are taken once.
         #[allow(unsafe_code)]
         let psram = unsafe { Psram::new() };
-        let uart = Uart::start(uart);
-        Some(network::start(memory, clock).map(|net| (Self { clock, net }, uart, psram)))
+        Some(network::start(memory, clock).map(|net| (Self { clock, net }, Port(()), psram)))
     }
 
     /// The clock.
