@@ -164,7 +164,14 @@ impl<S: Stack> Content<S> for Pages {
         };
         // A page that does not fit is our mistake.
         written.map_err(|_| Refusal::Status(500))?;
-        Ok(Opened { len: file.len() as u64, file, etag: heapless::String::new(), modified: None, content_type })
+        Ok(Opened {
+            len: file.len() as u64,
+            file,
+            etag: heapless::String::new(),
+            modified: None,
+            content_type,
+            encoding: None,
+        })
     }
 
     fn read(&mut self, page: &mut Page, offset: u64, buf: &mut [u8]) -> Result<usize, net::Error> {

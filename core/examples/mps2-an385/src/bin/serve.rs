@@ -9,7 +9,7 @@ use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, boots, stack};
 use mps2_an385::pages::{Page, Pages};
 use static_cell::{ConstStaticCell, StaticCell};
 use tidemill_core::executor::{Program, World as _};
-use tidemill_core::http::serve::{Connection, Limits, Server};
+use tidemill_core::http::serve::{Connection, Desk, Files, Limits, Server, server};
 use tidemill_core::pool::Slot;
 use tidemill_core::time::{EPOCH, Instant};
 
@@ -21,16 +21,19 @@ const BACKLOG: usize = 3;
 const HEAD_MAX: usize = 640;
 
 static NET: ConstStaticCell<NetMemory<SOCKETS, 1460, 1460>> = ConstStaticCell::new(NetMemory::EMPTY);
-static SLOTS: ConstStaticCell<heapless::Vec<Places, CONNECTIONS>> = ConstStaticCell::new(heapless::Vec::new());
+static SLOTS: ConstStaticCell<heapless::Vec<Place, CONNECTIONS>> = ConstStaticCell::new(heapless::Vec::new());
+/// Where requests are answered, so many at once.
+static DESKS: ConstStaticCell<heapless::Vec<Desk<HEAD_MAX>, 2>> = ConstStaticCell::new(heapless::Vec::new());
 /// The memory in which an answer is put together.
 static SCRATCH: ConstStaticCell<[u8; 1460]> = ConstStaticCell::new([0; 1460]);
 static BOARD: StaticCell<Board<SOCKETS>> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();
 
-type Places = Slot<Connection<Page, HEAD_MAX>>;
+type Place = Slot<Connection<Page>>;
+type Desks = &'static mut [Desk<HEAD_MAX>];
 
 struct App {
-    server: Server<Pages, &'static mut [Places], &'static mut [u8], Page, HEAD_MAX>,
+    server: Server<Pages, &'static mut [Place], &'static mut [u8], Desks, Page, HEAD_MAX>,
     connections_max: usize,
 }
 
@@ -39,7 +42,7 @@ impl Program<Net<SOCKETS>> for App {
         FLAGS.wake(&mut Deaf);
         let connections = self.server.connections();
         self.connections_max = self.connections_max.max(connections);
-        let pages = self.server.content();
+        let pages = self.server.service().content();
         let due = pages.turn(now);
         let counters = net.device_mut().counters();
         let facts = &mut pages.facts;
@@ -70,10 +73,13 @@ fn start() -> Option<(&'static mut Board<SOCKETS>, &'static mut App)> {
     let board = BOARD.init(board);
     let slots = SLOTS.take();
     while slots.push(Slot::EMPTY).is_ok() {}
-    let server = Server::new(Pages::new(), &mut slots[..], &mut SCRATCH.take()[..], Limits::default());
+    let desks = DESKS.take();
+    while desks.push(Desk::EMPTY).is_ok() {}
+    let files = Files::new(Pages::new(), &mut SCRATCH.take()[..], &mut desks[..], Limits::default());
+    let server = server(files, &mut slots[..]);
     let app = APP.init(App { server, connections_max: 0 });
-    app.server.content().facts.boots = boots();
-    app.server.content().facts.link_up = board.net().device().link_up() == Ok(true);
+    app.server.service().content().facts.boots = boots();
+    app.server.service().content().facts.link_up = board.net().device().link_up() == Ok(true);
     let listening = app.server.listen(board.net(), ([0, 0, 0, 0], 80).into(), BACKLOG);
     #[cfg(feature = "defmt")]
     defmt::info!("boot {}: listens: {}", boots(), listening.is_ok());

@@ -70,7 +70,9 @@ pub(super) fn start<const N: usize, const RX: usize, const TX: usize>(
     let buffers =
         memory.buffers.each_mut().map(|(rx, tx)| (SocketBuffer::new(&mut rx[..]), SocketBuffer::new(&mut tx[..])));
     memory.table.extend([SocketStorage::EMPTY; N]);
-    let table = SocketSet::new(&mut memory.table[..]);
+    let mut places = memory.table.iter_mut();
+    // There are as many places as sockets; one without a place would be a set that holds none, and tell of it.
+    let table = core::array::from_fn(|_| SocketSet::new(places.next().map_or(&mut [][..], core::slice::from_mut)));
     // The addresses above are unicast, one of each.
     Smoltcp::new(device, &config, table, buffers).map_err(|_| lan9118::Error::Stuck)
 }
