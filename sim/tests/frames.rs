@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidemill_core::executor::Program;
 use tidemill_core::frame::Carrier;
-use tidemill_core::frame::link::{self, Config, Endpoint, Post};
+use tidemill_core::frame::link::{self, Config, Endpoint, Post, Reliable};
 use tidemill_core::net::{Error, Handle, Interest, Stack, Token};
 use tidemill_core::random::{below, draw};
 use tidemill_core::time::{Duration, EPOCH, Instant};
@@ -38,7 +38,7 @@ fn by_channel(seed: u64, end: u64, longest: u64) -> [Vec<Vec<u8>>; CHANNELS] {
 
 /// One end: sends its messages, keeps what comes, and says goodbye once it has all that it waits for.
 struct End {
-    endpoint: Endpoint<'static, Vec<u8>, CHANNELS, 0>,
+    endpoint: Endpoint<'static, Vec<u8>, CHANNELS, 0, Reliable>,
     to_send: VecDeque<(u8, Vec<u8>)>,
     /// How much of the first of them was sent.
     sent: usize,
@@ -51,7 +51,7 @@ impl End {
     fn new(config: Config<'static>, seed: u64, end: u64, longest: u64, expects: usize) -> Self {
         let config = Config { nonce: [end as u8 + 1; 16], payload_max: 64, window: 400, transmit: 600, ..config };
         Self {
-            endpoint: Endpoint::new(config, vec![0; config.memory(CHANNELS)]).expect("it fits"),
+            endpoint: Endpoint::reliable(config, vec![0; config.memory(CHANNELS)]).expect("it fits"),
             to_send: messages(seed, end, longest).collect(),
             sent: 0,
             received: [const { Vec::new() }; CHANNELS],

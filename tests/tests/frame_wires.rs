@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use tidemill_core::frame::Carrier;
 use tidemill_core::frame::connection::{Connection, Error};
-use tidemill_core::frame::link::{Config, Endpoint, Event, Post, Subject};
+use tidemill_core::frame::link::{Config, Endpoint, Event, Post, Reliable, Subject};
 use tidemill_core::time::{Clock, Duration, EPOCH, Instant};
 
 /// A file descriptor as a wire.
@@ -87,7 +87,7 @@ impl Clock for Wall {
     }
 }
 
-type End = Connection<'static, Wire, Wall, Vec<u8>, 4, 4>;
+type End = Connection<'static, Wire, Wall, Vec<u8>, 4, 4, Reliable>;
 
 fn end(wire: impl Into<OwnedFd>, carrier: Carrier, reliable: bool, key: Option<&'static [u8]>) -> End {
     let mut nonce = [0; 16];
@@ -96,7 +96,7 @@ fn end(wire: impl Into<OwnedFd>, carrier: Carrier, reliable: bool, key: Option<&
     let reorder = if reliable { 16_384 } else { 0 };
     let (payload_max, window, transmit) = (1_000, 20_000, 20_000);
     let config = Config { reliable, key, nonce, payload_max, window, transmit, reorder, ..Config::new(carrier) };
-    let endpoint = Endpoint::new(config, vec![0; config.memory(4)]).expect("a configuration");
+    let endpoint = Endpoint::reliable(config, vec![0; config.memory(4)]).expect("a configuration");
     let wire = Wire(File::from(wire.into()));
     Connection::new(wire, Wall(std::time::Instant::now()), endpoint, vec![0; 4096], vec![0; 4096])
 }

@@ -3,7 +3,7 @@
 #![no_main]
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use tidemill_core::frame::link::{Config, Endpoint, Post, Subject};
+use tidemill_core::frame::link::{Config, Endpoint, Post, Reliable, Subject};
 use tidemill_core::frame::{Carrier, crc};
 use tidemill_core::time::{Duration, EPOCH};
 
@@ -36,7 +36,7 @@ fuzz_target!(|input: (bool, bool, bool, Vec<Step>)| {
         ..Config::new(carrier)
     };
     let size = config(0).memory(3);
-    let mut ends = [1, 2].map(|nonce| Endpoint::<_, 3, 2>::new(config(nonce), vec![0; size]).expect("fits"));
+    let mut ends = [1, 2].map(|nonce| Endpoint::<_, 3, 2, Reliable>::reliable(config(nonce), vec![0; size]).expect("fits"));
     let mut now = EPOCH;
     let mut forged = false;
     let mut sent = [const { Vec::new() }; 2];

@@ -126,7 +126,7 @@ pub fn frame() {
     let config = black_box(Config::new(Carrier::Line));
     let mut memory = [0; 64];
     let memory: &mut [u8] = black_box(&mut memory);
-    let Ok(mut endpoint) = Endpoint::<_, 2, 1>::new(config, memory) else { return };
+    let Ok(mut endpoint) = Endpoint::<_, 2, 1, _>::reliable(config, memory) else { return };
     let mut link = endpoint.link();
     while black_box(true) {
         link.handle_input(now(), black_box(&[1, 2, 3]));
@@ -148,6 +148,33 @@ pub fn frame() {
             link.handle_end();
         }
         black_box((link.is_open(), link.ended(), link.stats()));
+    }
+}
+
+/// A link on a serial line that makes no calls and repeats nothing, with the checksum of little flash: in, out, events, send,
+/// receive, close.
+#[inline(never)]
+pub fn frame_plain() {
+    let config = black_box(Config { checksum: crc::small, ..Config::new(Carrier::Line) });
+    let mut memory = [0; 64];
+    let memory: &mut [u8] = black_box(&mut memory);
+    let Ok(mut endpoint) = Endpoint::<_, 1, 0>::new(config, memory) else { return };
+    let mut link = endpoint.link();
+    while black_box(true) {
+        link.handle_input(now(), black_box(&[1, 2, 3]));
+        let out = black_box(link.poll_output(now())).len();
+        link.wrote(black_box(out));
+        black_box(link.poll_event());
+        black_box(link.poll_timeout());
+        let _ = black_box(link.send(0, Post::Data, black_box(&[1, 2, 3]), black_box(0)));
+        if let Some(message) = link.peek(0) {
+            black_box(message);
+            link.pop(0);
+        }
+        if black_box(false) {
+            link.close();
+        }
+        black_box((link.is_open(), link.ended()));
     }
 }
 

@@ -55,14 +55,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::link::{Endpoint, Link, Post};
+use super::link::{Endpoint, Link, Plain, Post, Repeats};
 use crate::time::{Clock, Duration};
 use core::fmt;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 /// One end of a link, its wire and its clock.
-pub struct Connection<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize> {
-    wire: Wire<'k, Io, T, M, CHANNELS, CALLS>,
+pub struct Connection<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize, R = Plain> {
+    wire: Wire<'k, Io, T, M, CHANNELS, CALLS, R>,
     #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "for values only"))]
     scratch: M,
     channel: u8,
@@ -73,10 +73,10 @@ pub struct Connection<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize> {
 }
 
 /// What moves bytes between the link and the wire.
-struct Wire<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize> {
+struct Wire<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize, R> {
     io: Io,
     clock: T,
-    endpoint: Endpoint<'k, M, CHANNELS, CALLS>,
+    endpoint: Endpoint<'k, M, CHANNELS, CALLS, R>,
     input: M,
     /// Nothing more comes.
     ended: bool,
@@ -84,7 +84,9 @@ struct Wire<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize> {
     broken: bool,
 }
 
-impl<Io, T, M, const CHANNELS: usize, const CALLS: usize> fmt::Debug for Connection<'_, Io, T, M, CHANNELS, CALLS> {
+impl<Io, T, M, const CHANNELS: usize, const CALLS: usize, R> fmt::Debug
+    for Connection<'_, Io, T, M, CHANNELS, CALLS, R>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
@@ -132,14 +134,15 @@ impl<E> From<super::link::Error> for Error<E> {
     }
 }
 
-impl<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize> Connection<'k, Io, T, M, CHANNELS, CALLS>
+impl<'k, Io, T, M, const CHANNELS: usize, const CALLS: usize, R> Connection<'k, Io, T, M, CHANNELS, CALLS, R>
 where
     T: Clock,
     M: AsMut<[u8]>,
+    R: Repeats,
 {
     /// A connection that has not greeted yet. `input` is what bytes are read into: a good size is that of a frame or a few.
     /// `scratch` is where values are written by [`send`](Self::send): as long as the longest.
-    pub fn new(io: Io, clock: T, endpoint: Endpoint<'k, M, CHANNELS, CALLS>, input: M, scratch: M) -> Self {
+    pub fn new(io: Io, clock: T, endpoint: Endpoint<'k, M, CHANNELS, CALLS, R>, input: M, scratch: M) -> Self {
         let wire = Wire { io, clock, endpoint, input, ended: false, broken: false };
         Self { wire, scratch, channel: 0, shown: None, refused: false }
     }
@@ -220,11 +223,12 @@ fn part<E>(buf: &[u8], offset: usize, size: Option<usize>) -> Result<&[u8], Erro
     rest.get(..size.unwrap_or(rest.len())).ok_or(Error::OutOfRange)
 }
 
-impl<Io, T, M, const CHANNELS: usize, const CALLS: usize> Wire<'_, Io, T, M, CHANNELS, CALLS>
+impl<Io, T, M, const CHANNELS: usize, const CALLS: usize, R> Wire<'_, Io, T, M, CHANNELS, CALLS, R>
 where
     Io: Read + Write,
     T: Clock,
     M: AsMut<[u8]>,
+    R: Repeats,
 {
     /// Writes all there is to write. Whether there was anything.
     fn flush(&mut self) -> Result<bool, Error<Io::Error>> {
@@ -285,11 +289,12 @@ where
 }
 
 /// What blocks.
-impl<Io, T, M, const CHANNELS: usize, const CALLS: usize> Connection<'_, Io, T, M, CHANNELS, CALLS>
+impl<Io, T, M, const CHANNELS: usize, const CALLS: usize, R> Connection<'_, Io, T, M, CHANNELS, CALLS, R>
 where
     Io: Read + Write,
     T: Clock,
     M: AsMut<[u8]>,
+    R: Repeats,
 {
     /// Greets, and waits until the peer has, and is believed if there is a key.
     ///
@@ -398,11 +403,12 @@ where
 }
 
 /// What does not block.
-impl<Io, T, M, const CHANNELS: usize, const CALLS: usize> Connection<'_, Io, T, M, CHANNELS, CALLS>
+impl<Io, T, M, const CHANNELS: usize, const CALLS: usize, R> Connection<'_, Io, T, M, CHANNELS, CALLS, R>
 where
     Io: Read + Write + ReadReady + WriteReady,
     T: Clock,
     M: AsMut<[u8]>,
+    R: Repeats,
 {
     /// Writes once and reads once, as far as the wire is ready. Whether anything moved.
     ///

@@ -40,6 +40,20 @@ impl Call {
     pub(super) const FREE: Self = Self { deadline: NEVER, id: 0, channel: 0, life: Life::Free };
 }
 
+/// See the methods of the same names. Nothing but [`call`](Link::call) names them, so that they are not in a program that
+/// makes no calls.
+pub(super) struct Ways {
+    pub(super) tend: fn(&mut Link<'_>),
+    pub(super) next_expired: fn(&mut Link<'_>) -> Option<Event>,
+    pub(super) next_deadline: fn(&Link<'_>) -> Instant,
+}
+
+static WAYS: Ways = Ways {
+    tend: |link| link.tend_calls(),
+    next_expired: |link| link.next_expired(),
+    next_deadline: |link| link.next_deadline(),
+};
+
 impl Link<'_> {
     /// Takes a slot for a request, whose answer has to be there within `timeout` of the time that the link was told last. It
     /// is sent by [`send`](Link::send) as [`Post::Request`](super::Post::Request). O(calls).
@@ -48,6 +62,7 @@ impl Link<'_> {
     /// [`Error::Full`] if every slot is taken.
     pub fn call(&mut self, channel: u8, timeout: Option<Duration>) -> Result<CallId, Error> {
         let deadline = timeout.map_or(NEVER, |timeout| self.state.now + timeout);
+        self.state.calls = Some(&WAYS);
         for (index, call) in self.calls.iter_mut().enumerate() {
             if call.life == Life::Free {
                 let generation = (call.id >> 8).wrapping_add(1);
@@ -94,7 +109,7 @@ impl Link<'_> {
     }
 
     /// Lets requests expire, and tells the peer of those that were given up, as far as there is room.
-    pub(super) fn tend_calls(&mut self) {
+    fn tend_calls(&mut self) {
         for index in 0..self.calls.len() {
             let Some(&Call { deadline, id, channel, life }) = self.calls.get(index) else { return };
             let next = match life {
@@ -114,13 +129,13 @@ impl Link<'_> {
         }
     }
 
-    pub(super) fn next_expired(&mut self) -> Option<Event> {
+    fn next_expired(&mut self) -> Option<Event> {
         let call = self.calls.iter_mut().find(|call| call.life == Life::Expired)?;
         call.life = Life::Cancelled;
         Some(Event::Expired(CallId(call.id)))
     }
 
-    pub(super) fn next_deadline(&self) -> Instant {
+    fn next_deadline(&self) -> Instant {
         let waiting = self.calls.iter().filter(|call| call.life == Life::Waiting);
         waiting.map(|call| call.deadline).min().unwrap_or(NEVER)
     }

@@ -11,7 +11,8 @@ use crate::time::Duration;
 pub struct Config<'k> {
     /// What the frames travel on.
     pub carrier: Carrier,
-    /// Confirm and repeat frames, for lines that lose some. Both ends must want it.
+    /// Confirm and repeat frames, for lines that lose some. Both ends must want it, and be made by
+    /// [`Endpoint::reliable`](super::Endpoint::reliable).
     pub reliable: bool,
     /// How checksums are computed.
     pub checksum: Checksum,

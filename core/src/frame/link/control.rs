@@ -40,7 +40,7 @@ impl Link<'_> {
         if self.state.phase == Phase::Greeting {
             return;
         }
-        if self.state.reliable.ack_due {
+        if self.state.ack_due {
             return self.confirm();
         }
         if let Some(token) = self.state.pong.take() {
@@ -67,7 +67,7 @@ impl Link<'_> {
     }
 
     fn say_goodbye(&mut self) {
-        if self.config.reliable {
+        if self.repeating.is_some() {
             if !self.state.bye_sent {
                 self.state.bye_sent = self.queue_frame(Kind::Goodbye, Flags::NONE, 0, 0, [&[DONE], &[]]);
             }
@@ -97,14 +97,15 @@ impl Link<'_> {
                 Some(_) => INCOMPATIBLE,
                 None => DONE,
             });
-        } else if self.state.reliable.ack_due {
+        } else if self.state.ack_due {
             self.confirm();
         }
     }
 
     fn confirm(&mut self) {
-        self.state.reliable.ack_due = false;
-        let confirmation = self.confirmation();
+        self.state.ack_due = false;
+        let Some(repeating) = &self.repeating else { return };
+        let confirmation = repeating.state.confirmation();
         self.stage_frame(Kind::Ack, Flags::NONE, 0, [&confirmation, &[]]);
     }
 
@@ -126,7 +127,7 @@ impl Link<'_> {
             channel.blocked_due |= channel.no_credit;
             waits |= channel.no_credit;
         }
-        if self.state.bye_sent && !self.state.peer_done && !self.config.reliable {
+        if self.state.bye_sent && !self.state.peer_done && self.repeating.is_none() {
             self.state.bye_due = true;
             waits = true;
         }
@@ -150,7 +151,7 @@ impl Link<'_> {
             self.state.farewell = true;
         }
         // It has not heard ours.
-        if self.state.bye_sent && !self.config.reliable && !frame.header.flags.has(Flags::DONE) {
+        if self.state.bye_sent && self.repeating.is_none() && !frame.header.flags.has(Flags::DONE) {
             self.state.bye_due = self.state.error.is_none();
         }
         self.part();
@@ -184,7 +185,7 @@ impl Link<'_> {
         else {
             return self.stray();
         };
-        if !self.config.reliable {
+        if self.repeating.is_none() {
             channel.lost_until(u32::from_le_bytes(*sent));
         }
         channel.credit_due = true;

@@ -150,18 +150,17 @@ impl<'m> Link<'m> {
         sequence: u16,
         parts: [&[u8]; 2],
     ) -> bool {
-        let before = if self.config.reliable { META_LEN } else { 0 };
+        let before = if self.repeating.is_some() { META_LEN } else { 0 };
         let most = before + self.config.carrier.encoded_max(parts[0].len() + parts[1].len());
         let Some(at) = self.state.queue.room(most, self.regions.transmit.len()) else { return false };
-        let flags = flags.with_if(self.config.reliable, Flags::RELIABLE);
-        let sequence = if self.config.reliable { self.next_number() } else { sequence };
+        let flags = flags.with_if(self.repeating.is_some(), Flags::RELIABLE);
+        let sequence = self.repeating.as_ref().map_or(sequence, |repeating| repeating.state.next_number());
         let header = Header { kind, flags, channel, sequence };
         let out = self.regions.transmit.get_mut(at + before..).unwrap_or_default();
         let Some(len) = encode(self.config.carrier, self.config.checksum, header, parts, out) else { return false };
-        if self.config.reliable {
-            self.push_reliable(at, len);
-        } else {
-            self.state.queue.push(at, len);
+        match &self.repeating {
+            Some(repeating) => (repeating.ways.push)(self, at, len),
+            None => self.state.queue.push(at, len),
         }
         true
     }
@@ -169,7 +168,7 @@ impl<'m> Link<'m> {
     /// A frame of a message has come, in its turn.
     pub(super) fn take_message(&mut self, frame: Frame<'_>) {
         let Header { kind, flags, channel, sequence } = frame.header;
-        let reliable = self.config.reliable;
+        let reliable = self.repeating.is_some();
         let Some((channel, ring)) = self.ring(channel) else { return self.stray() };
         let missing = if reliable { Some(0) } else { channel.follows(sequence) };
         let Some(missing) = missing else {

@@ -10,8 +10,8 @@
 //!   comes as [`Subject::Response`]; who gives up is not answered any more, and says so to the peer.
 //! - **The end**: [`close`](Link::close) sends what was taken and says goodbye. A wire that ends without one is
 //!   [`Error::BrokenPipe`].
-//! - A **reliable** link confirms its frames and repeats those that a line has lost: then every message arrives, once.
-//!   Otherwise a message that was hit is lost as a whole, and counted.
+//! - A **reliable** link ([`Endpoint::reliable`]) confirms its frames and repeats those that a line has lost: then every
+//!   message arrives, once. Otherwise a message that was hit is lost as a whole, and counted.
 //! - With a **key** (feature `auth`) both ends prove that they have it before anything else is read. What follows is neither
 //!   secret nor sealed, as in Python's `multiprocessing.connection`: the key keeps strangers out, not those on the wire.
 //!
@@ -74,6 +74,7 @@ pub use channel::Channel;
 pub use config::Config;
 pub use error::Error;
 pub use message::{Message, Post, Subject};
+pub use reliable::{Plain, Reliable, Repeats};
 
 use crate::frame::codec::Assembler;
 use crate::frame::{Carrier, Flags, Frame, Kind};
@@ -83,33 +84,52 @@ use config::Regions;
 use core::ops::Range;
 use hello::{HELLO_MAX, Peer};
 use queue::Queue;
-use reliable::Reliable;
+use reliable::Repeating;
 
 /// One end of a link and all its memory: `M` is bytes, a `[u8; N]`, a `Vec<u8>` or a `&mut [u8]`, as many as
-/// [`Config::memory`] says; then so many channels, and so many calls that may wait for their answers.
-pub struct Endpoint<'k, M, const CHANNELS: usize, const CALLS: usize> {
+/// [`Config::memory`] says; then so many channels, and so many calls that may wait for their answers. `R` is what a link
+/// needs to repeat frames: [`Reliable`], or nothing, and then none of the code for it.
+pub struct Endpoint<'k, M, const CHANNELS: usize, const CALLS: usize, R = Plain> {
     config: Config<'k>,
     state: State,
+    repeats: R,
     channels: [Channel; CHANNELS],
     calls: [Call; CALLS],
     memory: M,
 }
 
-impl<M, const CHANNELS: usize, const CALLS: usize> core::fmt::Debug for Endpoint<'_, M, CHANNELS, CALLS> {
+impl<M, const CHANNELS: usize, const CALLS: usize, R> core::fmt::Debug for Endpoint<'_, M, CHANNELS, CALLS, R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Endpoint").finish_non_exhaustive()
     }
 }
 
 impl<'k, M: AsMut<[u8]>, const CHANNELS: usize, const CALLS: usize> Endpoint<'k, M, CHANNELS, CALLS> {
-    /// An end of a link that has not begun.
+    /// An end of a link that has not begun, and does not repeat frames.
     ///
     /// # Errors
-    /// [`Error::Config`] if `memory` is smaller than [`Config::memory`] says or the configuration makes no sense.
-    pub fn new(config: Config<'k>, mut memory: M) -> Result<Self, Error> {
+    /// [`Error::Config`] if `memory` is smaller than [`Config::memory`] says or the configuration makes no sense, or is one of
+    /// a reliable link.
+    pub fn new(config: Config<'k>, memory: M) -> Result<Self, Error> {
+        if config.reliable { Err(Error::Config) } else { Self::with(config, memory, Plain) }
+    }
+}
+
+impl<'k, M: AsMut<[u8]>, const CHANNELS: usize, const CALLS: usize> Endpoint<'k, M, CHANNELS, CALLS, Reliable> {
+    /// An end of a link that has not begun, and repeats frames if [`Config::reliable`] says so.
+    ///
+    /// # Errors
+    /// As [`new`](Endpoint::new).
+    pub fn reliable(config: Config<'k>, memory: M) -> Result<Self, Error> {
+        Self::with(config, memory, Reliable::NEW)
+    }
+}
+
+impl<'k, M: AsMut<[u8]>, const CHANNELS: usize, const CALLS: usize, R: Repeats> Endpoint<'k, M, CHANNELS, CALLS, R> {
+    fn with(config: Config<'k>, mut memory: M, repeats: R) -> Result<Self, Error> {
         config.check(CHANNELS, CALLS, memory.as_mut().len())?;
         let state = State::new(&config);
-        Ok(Self { config, state, channels: [Channel::NEW; CHANNELS], calls: [Call::FREE; CALLS], memory })
+        Ok(Self { config, state, repeats, channels: [Channel::NEW; CHANNELS], calls: [Call::FREE; CALLS], memory })
     }
 
     /// The link, to work with. O(1).
@@ -118,6 +138,7 @@ impl<'k, M: AsMut<[u8]>, const CHANNELS: usize, const CALLS: usize> Endpoint<'k,
         Link {
             config: &self.config,
             state: &mut self.state,
+            repeating: if self.config.reliable { self.repeats.repeating() } else { None },
             channels: &mut self.channels,
             calls: &mut self.calls,
             regions,
@@ -129,6 +150,8 @@ impl<'k, M: AsMut<[u8]>, const CHANNELS: usize, const CALLS: usize> Endpoint<'k,
 pub struct Link<'m> {
     config: &'m Config<'m>,
     state: &'m mut State,
+    /// How frames are confirmed and repeated, if they are.
+    repeating: Option<Repeating<'m>>,
     channels: &'m mut [Channel],
     calls: &'m mut [Call],
     regions: Regions<'m>,
@@ -197,7 +220,8 @@ struct State {
     /// Bytes on the stage that are still to be written.
     stage: Range<u8>,
     frame_max: u32,
-    reliable: Reliable,
+    /// How calls are tended, once there was one.
+    calls: Option<&'static call::Ways>,
     peer: Peer,
     stats: Stats,
     pong: Option<u32>,
@@ -209,6 +233,7 @@ struct State {
     started: bool,
     /// To be written.
     hello_due: bool,
+    ack_due: bool,
     ping_due: bool,
     bye_due: bool,
     closing: bool,
@@ -233,7 +258,7 @@ impl State {
             owed: 0,
             stage: 0..0,
             frame_max: 0,
-            reliable: Reliable::NEW,
+            calls: None,
             peer: Peer::UNKNOWN,
             stats: Stats { damaged: 0, lost: 0, repeats_heard: 0, repeated: 0, stray: 0 },
             pong: None,
@@ -242,6 +267,7 @@ impl State {
             pings: 0,
             started: false,
             hello_due: true,
+            ack_due: false,
             ping_due: false,
             bye_due: false,
             closing: false,
@@ -283,7 +309,11 @@ impl Link<'_> {
         if self.state.phase == Phase::Ended {
             return;
         }
-        let parted = self.state.peer_done && self.is_delivered();
+        let delivered = match &self.repeating {
+            Some(repeating) => (repeating.ways.is_delivered)(self),
+            None => self.state.queue.is_empty(),
+        };
+        let parted = self.state.peer_done && delivered;
         if parted { self.end(None) } else { self.fail(Error::BrokenPipe) }
     }
 
@@ -291,7 +321,9 @@ impl Link<'_> {
     /// [`wrote`](Self::wrote). O(channels + calls), and O(32) where frames are confirmed.
     pub fn poll_output(&mut self, now: Instant) -> &[u8] {
         self.tick(now);
-        self.tend_calls();
+        if let Some(ways) = self.state.calls {
+            (ways.tend)(self);
+        }
         let range = self.next_output();
         let region = if self.state.stage.is_empty() { &*self.regions.transmit } else { &*self.regions.stage };
         region.get(range).unwrap_or_default()
@@ -304,8 +336,8 @@ impl Link<'_> {
         if !self.state.stage.is_empty() {
             return usize::from(self.state.stage.start)..usize::from(self.state.stage.end);
         }
-        if self.config.reliable {
-            return self.output_reliable();
+        if let Some(repeating) = &self.repeating {
+            return (repeating.ways.output)(self);
         }
         let front = self.state.queue.front();
         // A frame of the link's own may only go between frames: so what is shown is what has to be written before.
@@ -319,8 +351,8 @@ impl Link<'_> {
     pub fn wrote(&mut self, count: usize) {
         if !self.state.stage.is_empty() {
             self.state.stage.start += count.min(self.state.stage.len()) as u8;
-        } else if self.config.reliable {
-            self.wrote_reliable(count);
+        } else if let Some(repeating) = &self.repeating {
+            (repeating.ways.wrote)(self, count);
         } else {
             let count = count.min(self.state.owed as usize);
             self.state.queue.pop(count);
@@ -347,7 +379,7 @@ impl Link<'_> {
                 return Some(Event::Writable(number));
             }
         }
-        if let Some(expired) = self.next_expired() {
+        if let Some(expired) = self.state.calls.and_then(|ways| (ways.next_expired)(self)) {
             return Some(expired);
         }
         if core::mem::take(&mut self.state.farewell) {
@@ -358,15 +390,18 @@ impl Link<'_> {
 
     /// When to call [`poll_output`](Self::poll_output) again though nothing came: `None` is never. O(channels + calls).
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        let mut at = self.next_deadline().min(self.state.retry_at);
+        let mut at = self.state.retry_at;
+        if let Some(ways) = self.state.calls {
+            at = at.min((ways.next_deadline)(self));
+        }
         if self.state.phase == Phase::Ended {
             return None;
         }
         if let Some(keep_alive) = self.config.keep_alive {
             at = at.min(self.state.heard + keep_alive * (u32::from(self.state.pings) + 1));
         }
-        if self.config.reliable {
-            at = at.min(self.repeat_at().unwrap_or(NEVER));
+        if let Some(repeating) = &self.repeating {
+            at = at.min((repeating.ways.repeat_at)(self));
         }
         (at < NEVER).then_some(at)
     }
@@ -406,7 +441,7 @@ impl Link<'_> {
     }
 
     fn is_writing(&self) -> bool {
-        self.config.reliable && self.state.reliable.is_writing()
+        self.repeating.as_ref().is_some_and(|repeating| repeating.state.is_writing())
     }
 
     /// Time goes on.
@@ -431,8 +466,8 @@ impl Link<'_> {
         if now >= state.retry_at {
             self.retry();
         }
-        if self.config.reliable {
-            self.repeat();
+        if let Some(repeating) = &self.repeating {
+            (repeating.ways.repeat)(self);
         }
     }
 
@@ -441,21 +476,28 @@ impl Link<'_> {
         self.state.heard = self.state.now;
         self.state.pings = 0;
         let numbered = frame.header.flags.has(Flags::RELIABLE) && frame.header.kind != Kind::Hello;
+        let ways = self.repeating.as_ref().map(|repeating| repeating.ways);
+        if self.state.phase == Phase::Open
+            && numbered
+            && let Some(ways) = ways
+        {
+            return (ways.take)(self, frame);
+        }
         match (self.state.phase, frame.header.kind) {
             (_, Kind::Hello) => self.greeted(frame),
-            (Phase::Open, _) if numbered && self.config.reliable => self.take_reliable(frame),
             // The last confirmation may have been lost.
-            (Phase::Ended, _) if numbered && self.config.reliable && self.state.error.is_none() => {
-                self.state.reliable.ack_due = true;
-            }
+            (Phase::Ended, _) if numbered && ways.is_some() && self.state.error.is_none() => self.state.ack_due = true,
             (_, Kind::Goodbye) if !numbered => self.goodbye(frame),
             (Phase::Open, kind) => match kind {
                 Kind::Credit => self.credited(frame),
                 Kind::Blocked => self.peer_blocked(frame),
-                Kind::Ack if self.config.reliable => self.confirmed(frame.payload),
+                Kind::Ack => match ways {
+                    Some(ways) => (ways.confirmed)(self, frame.payload),
+                    None => self.stray(),
+                },
                 Kind::Ping => self.state.pong = frame.payload.first_chunk().map(|token| u32::from_le_bytes(*token)),
                 Kind::Pong => {}
-                Kind::Data | Kind::Request | Kind::Response | Kind::Cancel if !self.config.reliable && !numbered => {
+                Kind::Data | Kind::Request | Kind::Response | Kind::Cancel if ways.is_none() && !numbered => {
                     self.take_message(frame);
                 }
                 _ => self.stray(),
@@ -490,7 +532,9 @@ impl Link<'_> {
         if self.state.phase != Phase::Ended {
             self.state.queue = Queue::EMPTY;
             self.state.owed = 0;
-            self.state.reliable.stop();
+            if let Some(repeating) = &mut self.repeating {
+                repeating.state.stop();
+            }
         }
         self.end(Some(error));
     }

@@ -5,6 +5,7 @@
 //! earlier one is lost, and is repeated at once, as often as that takes. What nothing was written after is repeated when
 //! its time is over: the mean round trip and four times its deviation (RFC 6298), doubled each time.
 
+use super::call::NEVER;
 use super::config::META_LEN;
 use super::queue::Queue;
 use super::{Error, Link};
@@ -17,9 +18,68 @@ const WINDOW: u16 = 32;
 /// How often in a row a frame is repeated because its time is over, before the peer is given up.
 const REPEATS_MAX: u8 = 10;
 
-/// Both directions.
+/// What an [`Endpoint`](super::Endpoint) needs to repeat frames.
+pub trait Repeats: sealed::Sealed {}
+
+/// Frames are not repeated.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reliable {
+pub struct Plain;
+
+impl Repeats for Plain {}
+impl Repeats for Reliable {}
+
+impl sealed::Sealed for Plain {
+    fn repeating(&mut self) -> Option<Repeating<'_>> {
+        None
+    }
+}
+
+impl sealed::Sealed for Reliable {
+    fn repeating(&mut self) -> Option<Repeating<'_>> {
+        Some(Repeating { ways: &WAYS, state: self })
+    }
+}
+
+pub(super) mod sealed {
+    pub trait Sealed {
+        #[doc(hidden)]
+        fn repeating(&mut self) -> Option<super::Repeating<'_>>;
+    }
+}
+
+/// How a link repeats frames, and what it knows about them. Nothing else names the functions that do it, so that they
+/// are not in a program without a [`Reliable`] endpoint.
+pub struct Repeating<'m> {
+    pub(super) ways: &'static Ways,
+    pub(super) state: &'m mut Reliable,
+}
+
+/// See the methods of the same names.
+pub(super) struct Ways {
+    pub(super) push: fn(&mut Link<'_>, usize, usize),
+    pub(super) output: fn(&mut Link<'_>) -> core::ops::Range<usize>,
+    pub(super) wrote: fn(&mut Link<'_>, usize),
+    pub(super) confirmed: fn(&mut Link<'_>, &[u8]),
+    pub(super) is_delivered: fn(&Link<'_>) -> bool,
+    pub(super) repeat_at: fn(&mut Link<'_>) -> Instant,
+    pub(super) repeat: fn(&mut Link<'_>),
+    pub(super) take: fn(&mut Link<'_>, Frame<'_>),
+}
+
+static WAYS: Ways = Ways {
+    push: |link, at, len| link.push_reliable(at, len),
+    output: |link| link.output_reliable(),
+    wrote: |link, count| link.wrote_reliable(count),
+    confirmed: |link, payload| link.confirmed(payload),
+    is_delivered: |link| link.is_delivered(),
+    repeat_at: |link| link.repeat_at().unwrap_or(NEVER),
+    repeat: |link| link.repeat(),
+    take: |link, frame| link.take_reliable(frame),
+};
+
+/// Frames are confirmed and repeated: what is known about either direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Reliable {
     /// The number of the next frame that is put in the queue.
     next_out: u16,
     /// The number of the next frame of the peer, and which of those after it are here.
@@ -36,7 +96,6 @@ pub(super) struct Reliable {
     mean8_us: u32,
     deviation4_us: u32,
     repeats: u8,
-    pub(super) ack_due: bool,
     /// Which frame is being written: where its piece begins, and how many of its bytes are out.
     writing: Option<(u32, u32)>,
 }
@@ -107,9 +166,20 @@ impl Reliable {
         mean8_us: 0,
         deviation4_us: 0,
         repeats: 0,
-        ack_due: false,
         writing: None,
     };
+
+    /// The number of the frame that is put in the queue now.
+    pub(super) const fn next_number(&self) -> u16 {
+        self.next_out
+    }
+
+    /// What has arrived, as it is told.
+    pub(super) const fn confirmation(&self) -> [u8; 6] {
+        let [n0, n1] = self.next_in.to_le_bytes();
+        let [b0, b1, b2, b3] = self.ahead.to_le_bytes();
+        [n0, n1, b0, b1, b2, b3]
+    }
 
     pub(super) const fn is_writing(&self) -> bool {
         self.writing.is_some()
@@ -167,15 +237,15 @@ impl Pieces {
 }
 
 impl Link<'_> {
-    /// The number of the frame that is put in the queue now.
-    pub(super) const fn next_number(&self) -> u16 {
-        self.state.reliable.next_out
+    fn reliable(&mut self) -> Option<&mut Reliable> {
+        self.repeating.as_mut().map(|repeating| &mut *repeating.state)
     }
 
     /// Puts in the queue the frame of `len` bytes that was written at `at`, behind [`META_LEN`] bytes.
-    pub(super) fn push_reliable(&mut self, at: usize, len: usize) {
-        let sequence = self.state.reliable.next_out;
-        self.state.reliable.next_out = sequence.wrapping_add(1);
+    fn push_reliable(&mut self, at: usize, len: usize) {
+        let Some(reliable) = self.reliable() else { return };
+        let sequence = reliable.next_out;
+        reliable.next_out = sequence.wrapping_add(1);
         let len = (META_LEN + len) as u32;
         let meta = Meta { len, sequence, life: Life::Due, repeated: false, order: 0, at_us: 0 };
         meta.write(self.regions.transmit, at);
@@ -183,15 +253,11 @@ impl Link<'_> {
     }
 
     /// What to write next of what waits.
-    pub(super) fn output_reliable(&mut self) -> core::ops::Range<usize> {
-        let (at, written) = match self.state.reliable.writing {
-            Some(writing) => writing,
-            None => match self.next_due() {
-                Some(at) => (at as u32, 0),
-                None => return 0..0,
-            },
-        };
-        self.state.reliable.writing = Some((at, written));
+    fn output_reliable(&mut self) -> core::ops::Range<usize> {
+        let writing = self.reliable().and_then(|reliable| reliable.writing);
+        let Some((at, written)) = writing.or_else(|| Some((self.next_due()? as u32, 0))) else { return 0..0 };
+        let Some(reliable) = self.reliable() else { return 0..0 };
+        reliable.writing = Some((at, written));
         let len = Meta::read(self.regions.transmit, at as usize).map_or(0, |meta| meta.len);
         (at + written) as usize + META_LEN..(at + len) as usize
     }
@@ -212,31 +278,32 @@ impl Link<'_> {
     }
 
     /// `count` bytes of what [`output_reliable`](Self::output_reliable) gave are out.
-    pub(super) fn wrote_reliable(&mut self, count: usize) {
-        let Some((at, written)) = self.state.reliable.writing else { return };
+    fn wrote_reliable(&mut self, count: usize) {
+        let Some(Repeating { state: reliable, .. }) = &mut self.repeating else { return };
+        let Some((at, written)) = reliable.writing else { return };
         let Some(mut meta) = Meta::read(self.regions.transmit, at as usize) else { return };
         let written = written + count as u32;
         if written + META_LEN as u32 >= meta.len {
-            self.state.reliable.writing = None;
-            self.state.reliable.writes = self.state.reliable.writes.wrapping_add(1);
+            reliable.writing = None;
+            reliable.writes = reliable.writes.wrapping_add(1);
             if meta.life == Life::Due {
                 meta.repeated |= meta.order != 0;
                 if meta.repeated {
                     self.state.stats.repeated = self.state.stats.repeated.wrapping_add(1);
                 }
                 meta.life = Life::Written;
-                meta.order = self.state.reliable.writes;
+                meta.order = reliable.writes;
                 meta.at_us = self.state.now.as_ticks() as u32;
                 meta.write(self.regions.transmit, at as usize);
             }
             self.drop_confirmed();
         } else {
-            self.state.reliable.writing = Some((at, written));
+            reliable.writing = Some((at, written));
         }
     }
 
     /// The peer tells what has arrived: the number it waits for, and which of those after it are there.
-    pub(super) fn confirmed(&mut self, payload: &[u8]) {
+    fn confirmed(&mut self, payload: &[u8]) {
         let &[n0, n1, b0, b1, b2, b3] = payload else {
             self.state.stats.stray += 1;
             return;
@@ -244,6 +311,7 @@ impl Link<'_> {
         let next = u16::from_le_bytes([n0, n1]);
         let ahead = u32::from_le_bytes([b0, b1, b2, b3]);
         let now_us = self.state.now.as_ticks() as u32;
+        let Some(Repeating { state: reliable, .. }) = &mut self.repeating else { return };
         let mut latest = None;
         let mut pieces = Pieces::of(self.state.queue);
         while let Some((at, mut meta)) = pieces.next(self.regions.transmit) {
@@ -251,7 +319,7 @@ impl Link<'_> {
             let here = behind >= 1 << 15 || (behind > 0 && u32::from(behind) <= 32 && ahead >> (behind - 1) & 1 == 1);
             if here && meta.life != Life::Confirmed && meta.order != 0 {
                 if !meta.repeated {
-                    self.state.reliable.measured(now_us.wrapping_sub(meta.at_us));
+                    reliable.measured(now_us.wrapping_sub(meta.at_us));
                 }
                 if latest.is_none_or(|latest: u32| meta.order.wrapping_sub(latest) < 1 << 31) {
                     latest = Some(meta.order);
@@ -261,7 +329,7 @@ impl Link<'_> {
             }
         }
         let Some(latest) = latest else { return };
-        self.state.reliable.repeats = 0;
+        reliable.repeats = 0;
         let mut pieces = Pieces::of(self.state.queue);
         while let Some((at, mut meta)) = pieces.next(self.regions.transmit) {
             if meta.life == Life::Written && latest.wrapping_sub(meta.order) < 1 << 31 {
@@ -277,7 +345,8 @@ impl Link<'_> {
     fn drop_confirmed(&mut self) {
         while !self.state.queue.is_empty() {
             let at = self.state.queue.front().start;
-            let busy = self.state.reliable.writing.is_some_and(|(writing, _)| writing as usize == at);
+            let writing = self.reliable().and_then(|reliable| reliable.writing);
+            let busy = writing.is_some_and(|(writing, _)| writing as usize == at);
             match Meta::read(self.regions.transmit, at) {
                 Some(meta) if meta.life == Life::Confirmed && !busy => self.state.queue.pop(meta.len as usize),
                 _ => break,
@@ -287,14 +356,14 @@ impl Link<'_> {
     }
 
     /// Whether all has arrived but, perhaps, the goodbye: then nothing is lost.
-    pub(super) fn is_delivered(&self) -> bool {
+    fn is_delivered(&self) -> bool {
         let first =
             Meta::read(self.regions.transmit, self.state.queue.front().start).map_or(0, |meta| meta.len as usize);
-        self.state.queue.is_empty() || (self.config.reliable && self.state.bye_sent && first == self.state.queue.used())
+        self.state.queue.is_empty() || (self.state.bye_sent && first == self.state.queue.used())
     }
 
     /// When the oldest of what was written has to be confirmed.
-    pub(super) fn repeat_at(&mut self) -> Option<Instant> {
+    fn repeat_at(&mut self) -> Option<Instant> {
         let now = self.state.now;
         let mut oldest: Option<u32> = None;
         let mut pieces = Pieces::of(self.state.queue);
@@ -304,16 +373,18 @@ impl Link<'_> {
                 oldest = Some(age);
             }
         }
-        let left = self.state.reliable.patience_us(self.config.retry).saturating_sub(oldest?);
+        let retry = self.config.retry;
+        let left = self.reliable()?.patience_us(retry).saturating_sub(oldest?);
         Some(now + Duration::from_micros(u64::from(left)))
     }
 
     /// Has the oldest of what was written repeated, if its time is over.
-    pub(super) fn repeat(&mut self) {
+    fn repeat(&mut self) {
         if self.repeat_at().is_none_or(|at| at > self.state.now) {
             return;
         }
-        if self.state.reliable.repeats >= REPEATS_MAX {
+        let Some(reliable) = self.reliable() else { return };
+        if reliable.repeats >= REPEATS_MAX {
             if self.state.peer_done && self.is_delivered() {
                 self.end(None);
             } else {
@@ -321,7 +392,7 @@ impl Link<'_> {
             }
             return;
         }
-        self.state.reliable.repeats += 1;
+        reliable.repeats += 1;
         let mut pieces = Pieces::of(self.state.queue);
         while let Some((at, mut meta)) = pieces.next(self.regions.transmit) {
             if meta.life == Life::Written {
@@ -334,16 +405,22 @@ impl Link<'_> {
     }
 
     /// A numbered frame of the peer's: delivered in its turn, kept if it is early, confirmed in any case.
-    pub(super) fn take_reliable(&mut self, frame: Frame<'_>) {
-        self.state.reliable.ack_due = true;
-        let early = frame.header.sequence.wrapping_sub(self.state.reliable.next_in);
+    fn take_reliable(&mut self, frame: Frame<'_>) {
+        self.state.ack_due = true;
+        let Some(reliable) = self.reliable() else { return };
+        let early = frame.header.sequence.wrapping_sub(reliable.next_in);
         if early == 0 {
             self.take_next(frame);
             // And those that waited for it.
-            while self.state.reliable.here && self.take_kept(self.state.reliable.next_in) {}
-        } else if early <= WINDOW && self.state.reliable.ahead >> (early - 1) & 1 == 0 {
-            if self.keep(frame) {
-                self.state.reliable.ahead |= 1 << (early - 1);
+            while let Some(&mut Reliable { here: true, next_in, .. }) = self.reliable()
+                && self.take_kept(next_in)
+            {}
+        } else if early <= WINDOW && reliable.ahead >> (early - 1) & 1 == 0 {
+            let mark = 1 << (early - 1);
+            if self.keep(frame)
+                && let Some(reliable) = self.reliable()
+            {
+                reliable.ahead |= mark;
             }
         } else {
             self.state.stats.repeats_heard = self.state.stats.repeats_heard.wrapping_add(1);
@@ -351,7 +428,7 @@ impl Link<'_> {
     }
 
     fn take_next(&mut self, frame: Frame<'_>) {
-        let reliable = &mut self.state.reliable;
+        let Some(reliable) = self.reliable() else { return };
         reliable.next_in = reliable.next_in.wrapping_add(1);
         reliable.here = reliable.ahead & 1 == 1;
         reliable.ahead >>= 1;
@@ -362,11 +439,12 @@ impl Link<'_> {
     fn keep(&mut self, frame: Frame<'_>) -> bool {
         let need = KEPT_LEN + frame.payload.len();
         let capacity = self.regions.reorder.len();
-        let kept = self.state.reliable.kept as usize;
-        if capacity - kept < need && self.state.reliable.gone as usize * 2 >= kept {
+        let Some(&mut Reliable { kept, gone, .. }) = self.reliable() else { return false };
+        if capacity - (kept as usize) < need && gone as usize * 2 >= kept as usize {
             self.close_gaps();
         }
-        let at = self.state.reliable.kept as usize;
+        let Some(Repeating { state: reliable, .. }) = &mut self.repeating else { return false };
+        let at = reliable.kept as usize;
         let Some(room) = self.regions.reorder.get_mut(at..).and_then(|room| room.get_mut(..need)) else { return false };
         let [s0, s1] = frame.header.sequence.to_le_bytes();
         let [l0, l1, l2, l3] = (need as u32).to_le_bytes();
@@ -378,19 +456,21 @@ impl Link<'_> {
             return false;
         }
         room.copy_from_slice(frame.payload);
-        self.state.reliable.kept += need as u32;
+        reliable.kept += need as u32;
         true
     }
 
     /// Delivers the frame of that number, which was kept.
     fn take_kept(&mut self, sequence: u16) -> bool {
         let reorder = core::mem::take(&mut self.regions.reorder);
-        let found = find(reorder, self.state.reliable.kept as usize, sequence);
+        let found = self.reliable().and_then(|reliable| find(reorder, reliable.kept as usize, sequence));
         if let Some((at, len)) = found {
             if let Some(live) = reorder.get_mut(at + 2) {
                 *live = 0;
             }
-            self.state.reliable.gone += len as u32;
+            if let Some(reliable) = self.reliable() {
+                reliable.gone += len as u32;
+            }
             let bytes = reorder.get(at + 8..at + len).unwrap_or_default();
             if let Some((header, payload)) = bytes.split_first_chunk()
                 && let Ok((header, _)) = Header::parse(*header)
@@ -398,9 +478,11 @@ impl Link<'_> {
                 self.take_next(Frame { header, payload });
             }
         }
-        if self.state.reliable.gone == self.state.reliable.kept {
-            self.state.reliable.kept = 0;
-            self.state.reliable.gone = 0;
+        if let Some(reliable) = self.reliable()
+            && reliable.gone == reliable.kept
+        {
+            reliable.kept = 0;
+            reliable.gone = 0;
         }
         self.regions.reorder = reorder;
         found.is_some()
@@ -408,8 +490,9 @@ impl Link<'_> {
 
     /// Moves what is kept together. Half of it at least has gone, so this costs a constant per byte.
     fn close_gaps(&mut self) {
+        let Some(Repeating { state: reliable, .. }) = &mut self.repeating else { return };
         let (mut from, mut to) = (0, 0);
-        while let Some((len, live, _)) = kept(self.regions.reorder, from, self.state.reliable.kept as usize) {
+        while let Some((len, live, _)) = kept(self.regions.reorder, from, reliable.kept as usize) {
             if live {
                 for offset in 0..len {
                     let byte = self.regions.reorder.get(from + offset).copied();
@@ -421,15 +504,8 @@ impl Link<'_> {
             }
             from += len;
         }
-        self.state.reliable.kept = to as u32;
-        self.state.reliable.gone = 0;
-    }
-
-    /// What has arrived, as it is told.
-    pub(super) const fn confirmation(&self) -> [u8; 6] {
-        let [n0, n1] = self.state.reliable.next_in.to_le_bytes();
-        let [b0, b1, b2, b3] = self.state.reliable.ahead.to_le_bytes();
-        [n0, n1, b0, b1, b2, b3]
+        reliable.kept = to as u32;
+        reliable.gone = 0;
     }
 }
 

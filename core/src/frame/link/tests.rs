@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::vec;
 use std::vec::Vec;
 
-type End = Endpoint<'static, Vec<u8>, 3, 4>;
+type End = Endpoint<'static, Vec<u8>, 3, 4, Reliable>;
 
 fn config(carrier: Carrier, reliable: bool, nonce: u8) -> Config<'static> {
     Config {
@@ -22,7 +22,7 @@ fn config(carrier: Carrier, reliable: bool, nonce: u8) -> Config<'static> {
 }
 
 fn end(config: Config<'static>) -> End {
-    End::new(config, vec![0; config.memory(3)]).unwrap()
+    End::reliable(config, vec![0; config.memory(3)]).unwrap()
 }
 
 /// What happens to bytes that one end wrote.
@@ -572,7 +572,7 @@ fn a_peer_that_overruns_its_credit_is_cut_off() {
 #[test]
 fn what_makes_no_sense_is_no_configuration() {
     let good = config(Carrier::Line, false, 1);
-    let made = |config: Config<'static>, memory| End::new(config, vec![0; memory]).map(|_| ());
+    let made = |config: Config<'static>, memory| End::reliable(config, vec![0; memory]).map(|_| ());
     assert_eq!(made(good, good.memory(3)), Ok(()));
     assert_eq!(made(good, good.memory(3) - 1), Err(Error::Config));
     assert_eq!(made(Config { window: 63, ..good }, 1 << 20), Err(Error::Config));
