@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cookies`] | cookies in files: Netscape's `cookies.txt`, and LWP's |
 //! | [`download`] | files, resume journal and progress around [`tidemill_core::fetch`] |
+//! | [`frame`] | the checksum of core's frames, by the processor |
 //! | [`http`] | Python's `urllib.request`: `urlopen`, `Request`, openers and their handlers |
 //! | [`ipc`] | pipes, queues, locks and connections between processes |
 //! | [`net`] | OS sockets behind [`tidemill_core::net::Stack`], the readiness loop, name resolution |
@@ -51,6 +52,7 @@
 pub mod cookies;
 pub mod dispatch;
 pub mod download;
+pub mod frame;
 pub mod http;
 pub mod ipc;
 mod log;

@@ -137,6 +137,7 @@ impl Framed {
         rustix::rand::getrandom(&mut nonce, rustix::rand::GetRandomFlags::empty())
             .map_err(|errno| nix::errno::Errno::from_raw(errno.raw_os_error()))?;
         let config = Config {
+            checksum: crate::frame::checksum,
             payload_max: PAYLOAD,
             // A message, and what each of its frames costs.
             window: message_max

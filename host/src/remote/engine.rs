@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tidemill_core::frame::link::{self, CallId, Config, Endpoint, Event, Link, Post, Subject};
+use tidemill_core::frame::link::{self, CallId, Config, Endpoint, Event, Link, Post, Reliable, Subject};
 use tidemill_core::time::{self, EPOCH};
 
 use super::future::Promise;
@@ -26,7 +26,7 @@ const INPUTS: usize = 16;
 /// One end of a stream.
 pub(super) struct Engine<S> {
     stream: S,
-    endpoint: Endpoint<'static, Vec<u8>, CHANNELS, RUNNING_MAX>,
+    endpoint: Endpoint<'static, Vec<u8>, CHANNELS, RUNNING_MAX, Reliable>,
     shared: Arc<Shared>,
     began: Instant,
     calls: BTreeMap<CallId, Arc<Promise>>,
@@ -47,6 +47,7 @@ impl<S: Read + Write + AsFd> Engine<S> {
             |span: std::time::Duration| time::Duration::from_micros(span.as_micros().try_into().unwrap_or(u64::MAX));
         let config = Config {
             reliable: options.reliable,
+            checksum: crate::frame::checksum,
             window: 8 << 10,
             transmit: 8 << 10,
             reorder: if options.reliable { 8 << 10 } else { 0 },
@@ -55,7 +56,7 @@ impl<S: Read + Write + AsFd> Engine<S> {
             retry: time::Duration::from_millis(50),
             ..Config::new(options.carrier)
         };
-        let endpoint = Endpoint::new(config, vec![0; config.memory(CHANNELS)]).map_err(io::Error::other)?;
+        let endpoint = Endpoint::reliable(config, vec![0; config.memory(CHANNELS)]).map_err(io::Error::other)?;
         Ok(Self {
             stream,
             endpoint,

@@ -19,7 +19,7 @@
 //! # // A board that knows one task, which turns its arguments round.
 //! # let board = std::thread::spawn(move || -> std::io::Result<()> {
 //! #     let config = Config { reliable: true, reorder: 1024, nonce: [7; 16], ..Config::new(Carrier::Line) };
-//! #     let mut end = Endpoint::<_, 2, 0>::new(config, vec![0; config.memory(2)]).unwrap();
+//! #     let mut end = Endpoint::<_, 2, 0, _>::reliable(config, vec![0; config.memory(2)]).unwrap();
 //! #     let mut link = end.link();
 //! #     let mut input = [0; 256];
 //! #     while link.ended().is_none() {

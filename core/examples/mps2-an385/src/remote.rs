@@ -13,7 +13,7 @@
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use tidemill_core::frame::Carrier;
-use tidemill_core::frame::link::{Config, Endpoint, Event, Post, RequestId, Subject};
+use tidemill_core::frame::link::{Config, Endpoint, Event, Post, Reliable, RequestId, Subject};
 use tidemill_core::random::mix;
 use tidemill_core::time::{Duration, Instant};
 
@@ -69,7 +69,7 @@ pub struct Remote<Io> {
     over_at: Option<Instant>,
 }
 
-type Line = Endpoint<'static, [u8; CONFIG.memory(CHANNELS)], CHANNELS, 0>;
+type Line = Endpoint<'static, [u8; CONFIG.memory(CHANNELS)], CHANNELS, 0, Reliable>;
 
 impl<Io: Read + Write + ReadReady + WriteReady> Remote<Io> {
     /// A line on `io`, whose reads and writes do not wait. `boots`: another number each time that the board starts.
@@ -164,7 +164,7 @@ fn line(boots: u32, life: u32) -> Line {
     let (first, second) = nonce.split_at_mut(8);
     first.copy_from_slice(&mix(u64::from(boots)).to_le_bytes());
     second.copy_from_slice(&mix(u64::from(boots) << 32 | u64::from(life) | 1 << 31).to_le_bytes());
-    match Endpoint::new(Config { nonce, ..CONFIG }, [0; CONFIG.memory(CHANNELS)]) {
+    match Endpoint::reliable(Config { nonce, ..CONFIG }, [0; CONFIG.memory(CHANNELS)]) {
         Ok(line) => line,
         // The memory is as much as the configuration says, which is sound.
         Err(_) => unreachable!(),

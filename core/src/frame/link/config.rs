@@ -108,18 +108,15 @@ pub(super) struct Regions<'m> {
 
 impl<'m> Regions<'m> {
     pub(super) fn of(config: &Config<'_>, memory: &'m mut [u8]) -> Self {
-        let mut rest = memory;
-        let mut take = |len: usize| match core::mem::take(&mut rest).split_at_mut_checked(len) {
-            Some((region, after)) => {
-                rest = after;
-                region
-            }
-            None => &mut [],
-        };
-        let stage = take(STAGE_LEN);
-        let decode = take(config.decode());
-        let transmit = take(config.transmit);
-        let reorder = take(config.reorder);
-        Self { stage, decode, transmit, reorder, rings: rest }
+        let (stage, rest) = split(memory, STAGE_LEN);
+        let (decode, rest) = split(rest, config.decode());
+        let (transmit, rest) = split(rest, config.transmit);
+        let (reorder, rings) = split(rest, config.reorder);
+        Self { stage, decode, transmit, reorder, rings }
     }
+}
+
+/// Nothing, of less: an endpoint has as much as its configuration says.
+fn split(memory: &mut [u8], len: usize) -> (&mut [u8], &mut [u8]) {
+    memory.split_at_mut_checked(len).unwrap_or_default()
 }

@@ -56,12 +56,12 @@ impl Link<'_> {
     fn fixed(&self) -> [u8; FIXED_LEN] {
         let features =
             if self.config.reliable { RELIABLE } else { 0 } | if self.config.key.is_some() { AUTH } else { 0 };
+        let [p0, p1, p2, p3] = (self.config.payload_max as u32).to_le_bytes();
+        let [w0, w1, w2, w3] = (self.config.window as u32).to_le_bytes();
         let mut fixed = [0; FIXED_LEN];
-        let payload = (self.config.payload_max as u32).to_le_bytes();
-        let window = (self.config.window as u32).to_le_bytes();
-        let parts = [&[VERSION, features, self.channels.len() as u8, 0][..], &payload, &window, &self.config.nonce];
-        for (byte, &value) in fixed.iter_mut().zip(parts.into_iter().flatten()) {
-            *byte = value;
+        if let Some((head, nonce)) = fixed.split_first_chunk_mut() {
+            *head = [VERSION, features, self.channels.len() as u8, 0, p0, p1, p2, p3, w0, w1, w2, w3];
+            nonce.copy_from_slice(&self.config.nonce);
         }
         fixed
     }

@@ -29,6 +29,7 @@ sizes! {
     RAM_FRAME_CHANNEL: frame::link::Channel;
     RAM_FRAME_CALL: frame::link::Call;
     RAM_FRAME_LINK: frame::link::Endpoint<'static, &'static mut [u8], 0, 0>;
+    RAM_FRAME_RELIABLE: frame::link::Endpoint<'static, &'static mut [u8], 0, 0, frame::link::Reliable>;
     RAM_FRAME_CONFIG: frame::link::Config<'static>;
     RAM_FRAME_DECODER: frame::Decoder<[u8; 0]>;
     RAM_PAYLOAD: Payload;
