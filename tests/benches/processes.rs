@@ -151,9 +151,9 @@ fn python() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("peer.py");
     std::fs::write(&script, PYTHON).unwrap();
-    let python = ["python3.13", "python3"]
-        .into_iter()
-        .find(|name| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()));
+    let python = ["python3.13", "python3"].into_iter().find(|name| {
+        Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+    });
     match python {
         Some(python) => drop(Command::new(python).arg(script).status()),
         None => println!("NOT TESTED: no Python"),
