@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `request`, `response`, `headers`, `error` | what is asked, what comes, and what goes wrong |
 //! | `opener` | the chain of handlers |
-//! | `exchange`, `wire`, `pool` | HTTP over one connection, its bytes, and connections kept |
+//! | `exchange`, `connection`, `wire`, `pool` | HTTP itself, one connection, its bytes, and connections kept |
 //! | `redirect`, `cookies`, `auth`, `proxy`, `coding`, `local` | a handler each |
 //! | `retrieve` | a URL into a file |
 //!
@@ -48,6 +48,7 @@
 
 mod auth;
 mod coding;
+mod connection;
 mod cookies;
 mod error;
 mod exchange;
@@ -66,9 +67,10 @@ mod wire;
 
 pub use auth::{AuthHandler, NETRC_MAX, PasswordManager, netrc};
 pub use coding::{Decoding, WINDOW_MAX};
+pub use connection::HEAD_MAX;
 pub use cookies::{COOKIE_BYTES_MAX, COOKIES_MAX, CookieJar, CookieProcessor};
 pub use error::{HttpError, Phase, UrlError};
-pub use exchange::{HEAD_MAX, HttpHandler};
+pub use exchange::HttpHandler;
 pub use headers::Headers;
 pub use local::{DataHandler, FileHandler};
 pub use opener::{Builder, ErrorProcessor, Handler, Opener, Timeouts};

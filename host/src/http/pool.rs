@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::exchange::Connection;
+use super::connection::Connection;
 
 /// The most connections that are kept; the one unused for longest has to go.
 pub const IDLE_MAX: usize = 16;
