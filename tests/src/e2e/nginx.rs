@@ -74,10 +74,7 @@ impl Nginx {
         })
     }
 
-    fn start(
-        identity: Option<(&str, &str)>,
-        config: impl Fn(&Path, SocketAddr, Option<SocketAddr>) -> String,
-    ) -> Self {
+    fn start(identity: Option<(&str, &str)>, config: impl Fn(&Path, SocketAddr, Option<SocketAddr>) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("www")).unwrap();
         fs::write(folder.path().join("users"), "tide:{PLAIN}high water\n").unwrap();
