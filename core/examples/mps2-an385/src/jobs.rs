@@ -14,6 +14,7 @@
 //! | `fail` | text | a failure that says so |
 //!
 //! Numbers are little-endian.
+#![allow(clippy::result_large_err, reason = "a failure is text, and there is no heap to put it on")]
 
 use crate::remote::{Asked, MESSAGE_MAX, Remote};
 use embedded_io::{Read, ReadReady, Write, WriteReady};
@@ -45,7 +46,6 @@ pub struct Beats {
 }
 
 /// A task of the pool.
-#[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
 pub enum Job {
     /// Ends at once, with this.
     Ready(Bytes),

@@ -67,6 +67,8 @@ impl<S: Stack> tidemill_core::task::Task<S> for Step {
     }
 }
 
+type Steps = Executor<Step, [Slot<Step, (u16, Answer), get::Error>; 1], (u16, Answer), get::Error>;
+
 /// A visit under way.
 struct Visit {
     request: RequestId,
@@ -78,7 +80,7 @@ struct Visit {
 /// The application.
 pub struct Session<Io> {
     remote: Remote<Io>,
-    executor: Executor<Step, [Slot<Step, (u16, Answer), get::Error>; 1], (u16, Answer), get::Error>,
+    executor: Steps,
     jar: Jar<16, 1024>,
     visit: Option<Visit>,
     /// The answer that the line has had no room for.
@@ -112,7 +114,7 @@ impl<Io: Read + Write + ReadReady + WriteReady> Session<Io> {
             // The GET goes on to its end, which its deadline bounds, and is answered to nobody.
         }
         let mut asked = None;
-        let (visit, busy) = (&self.visit, self.visit.is_some() || self.answer.is_some());
+        let busy = self.visit.is_some() || self.answer.is_some();
         self.remote.asked(|what| match what {
             Asked::Submit { .. } if busy || asked.is_some() => false,
             Asked::Submit { id, name: "visit", args, .. } => {
@@ -124,10 +126,8 @@ impl<Io: Read + Write + ReadReady + WriteReady> Session<Io> {
                 asked = Some((id, Err("no such task")));
                 true
             }
-            Asked::Cancel(_) => {
-                let _ = visit;
-                true
-            }
+            // It goes on to its end, which its deadline bounds, and its answer is one that nobody waits for.
+            Asked::Cancel(_) => true,
         });
         let Some((request, url)) = asked else { return };
         let url: Result<String<URL_MAX>, _> = url;

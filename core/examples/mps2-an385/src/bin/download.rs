@@ -14,7 +14,7 @@ use tidemill_core::time::Instant;
 
 /// The windows of all connections together must not be more than the Ethernet controller holds.
 static NET: ConstStaticCell<NetMemory<CONNECTIONS, 2190, 512>> = ConstStaticCell::new(NetMemory::EMPTY);
-static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
+static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::new());
 static BOARD: StaticCell<Board<CONNECTIONS>> = StaticCell::new();
 static STORE: StaticCell<Store> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();

@@ -19,7 +19,7 @@ use tidemill_core::timer::{Missed, Slot, TimerWheel};
 const TASKS: usize = 16;
 
 static NET: ConstStaticCell<NetMemory<1, 1024, 512>> = ConstStaticCell::new(NetMemory::EMPTY);
-static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
+static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::new());
 static TIMER: ConstStaticCell<TimerMemory> = ConstStaticCell::new(TimerMemory::new());
 static BOARD: StaticCell<Board<1>> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();

@@ -16,7 +16,7 @@ use tidemill_core::time::Instant;
 const SOCKETS: usize = 2;
 
 static NET: ConstStaticCell<NetMemory<SOCKETS, 2048, 768>> = ConstStaticCell::new(NetMemory::EMPTY);
-static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::EMPTY);
+static UART: ConstStaticCell<UartMemory> = ConstStaticCell::new(UartMemory::new());
 static BOARD: StaticCell<Board<SOCKETS>> = StaticCell::new();
 static APP: StaticCell<App> = StaticCell::new();
 

@@ -53,7 +53,10 @@ pub struct UartMemory {
 
 impl UartMemory {
     /// Empty queues.
-    pub const EMPTY: Self = Self { rx: FromInterrupt::new(), tx: spsc::Queue::new() };
+    #[expect(clippy::new_without_default, reason = "it belongs in a static")]
+    pub const fn new() -> Self {
+        Self { rx: FromInterrupt::new(), tx: spsc::Queue::new() }
+    }
 }
 
 /// The interrupts' ends of the queues.
