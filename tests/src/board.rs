@@ -142,7 +142,8 @@ impl Board {
         let table =
             defmt_decoder::Table::parse(&fs::read(&self.image).unwrap()).unwrap().expect("formats in the image");
         let mut decoder = table.new_stream_decoder();
-        decoder.received(&fs::read(self.folder.path().join("log")).unwrap());
+        // QEMU opens it some time after it has started.
+        decoder.received(&fs::read(self.folder.path().join("log")).unwrap_or_default());
         let mut lines = Vec::new();
         loop {
             match decoder.decode() {
