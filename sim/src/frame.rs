@@ -36,6 +36,8 @@ struct Card {
     read: Vec<Vec<u8>>,
     /// Which ready task goes next: it travels with the card into the stack, where the executor asks.
     order: Order,
+    /// Why its host cannot go on.
+    failure: Option<String>,
 }
 
 impl Nic {
@@ -49,7 +51,22 @@ impl Nic {
             free: Vec::new(),
             read: Vec::new(),
             order: Order::default(),
+            failure: None,
         }))
+    }
+
+    /// Says why its host cannot go on, which ends the world's step. The first reason counts.
+    pub(crate) fn fail(&mut self, why: String) {
+        self.0.failure.get_or_insert(why);
+    }
+
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.0.failure.as_deref()
+    }
+
+    /// The next frame that has arrived, and whether there is one.
+    pub(crate) fn peek(&self) -> Option<&[u8]> {
+        self.0.inbox.front().map(Vec::as_slice)
     }
 
     pub(crate) fn order(&mut self) -> &mut Order {

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`world`] | hosts, links, virtual time; the run loop |
 //! | [`host`] | a host that runs a program on a TCP/IP stack |
+//! | [`bridge`] | an emulated machine as a host of a world, in lock step |
 //! | [`link`] | latency, jitter, rate, queue, loss, damage, reordering, duplicates |
 //! | [`frame`] | network cards, and the buffers of frames |
 //! | [`fault`] | all that goes wrong, as plain data: of hosts, links, frames, clocks, and of the order of tasks |
@@ -42,6 +43,7 @@
 //!
 //! [`World`]: world::World
 
+pub mod bridge;
 pub mod check;
 mod clock;
 mod event;

@@ -33,6 +33,8 @@
 use core::net::SocketAddr;
 
 pub mod class;
+#[cfg(feature = "smoltcp")]
+pub mod lockstep;
 pub mod nal;
 pub mod port;
 #[cfg(feature = "smoltcp")]

@@ -34,10 +34,17 @@ pub enum Error {
     NotEmpty,
     /// A switch has no address.
     NoAddress(HostId),
-    /// Switches forward Ethernet frames; the hosts of this world exchange IP packets.
+    /// Switches and machines exchange Ethernet frames; the hosts of this world exchange IP packets.
     NotEthernet,
     /// The two switches reach each other already: a frame to all would go round for ever.
     SwitchLoop(HostId, HostId),
+    /// A machine outside of the world does not do its part: see [`bridge`](crate::bridge).
+    Machine {
+        /// Its host's name.
+        host: String,
+        /// Why.
+        why: String,
+    },
     /// An oracle has an objection: its name, and what it says.
     Broken {
         /// The oracle's name: what a failure is recognised by.
@@ -61,8 +68,9 @@ impl fmt::Display for Error {
             Self::SelfLink(host) => write!(f, "a link from {host} to itself"),
             Self::NotEmpty => f.write_str("there are hosts already"),
             Self::NoAddress(host) => write!(f, "{host} is a switch: it has no address"),
-            Self::NotEthernet => f.write_str("there are no switches but for Ethernet"),
+            Self::NotEthernet => f.write_str("neither switches nor machines but for Ethernet"),
             Self::SwitchLoop(a, b) => write!(f, "the switches {a} and {b} reach each other already"),
+            Self::Machine { host, why } => write!(f, "the machine behind {host}: {why}"),
             Self::Broken { oracle, what } => write!(f, "[{oracle}] {what}"),
         }
     }

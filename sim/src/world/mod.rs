@@ -668,6 +668,9 @@ impl World {
         if self.counts_use {
             slot.in_use_max = slot.in_use_max.max(node.in_use().unwrap_or(0));
         }
+        if let Some(why) = slot.nic.failure() {
+            return Err(Error::Machine { host: slot.name.clone(), why: why.into() });
+        }
         self.note_picks(host);
         let slot = &mut self.hosts[host as usize];
         if let Some(&turn) = slot.slow.iter().max() {
