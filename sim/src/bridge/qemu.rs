@@ -31,7 +31,8 @@ impl Qemu {
         let mut control = OsString::from("unix:");
         control.push(socket("qmp"));
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        let mut arguments = words(&["-M", self.board, "-display", "none", "-monitor", "none", "-serial", "none"]);
+        // It stands still until its network is connected: what it sends before is lost.
+        let mut arguments = words(&["-S", "-M", self.board, "-display", "none", "-monitor", "none", "-serial", "none"]);
         arguments.extend(words(&["-netdev"]));
         arguments.push(network);
         arguments.extend(words(&["-net", &format!("nic,model={},netdev=net", self.controller), "-qmp"]));
@@ -138,6 +139,7 @@ impl Machine {
         control.set_read_timeout(Some(PATIENCE))?;
         let mut running = Running { _process: process, _folder: folder, control: BufReader::new(control) };
         running.command("qmp_capabilities")?;
+        running.command("cont")?;
         let machine = Self::over(network, move || running.command("system_reset"))?;
         // It is on: what it says of that must not be taken for what it says after a reset.
         let mut inner = machine.0.borrow_mut();

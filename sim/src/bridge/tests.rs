@@ -230,8 +230,10 @@ fn live(stream: &UnixStream, reset: &AtomicBool) -> bool {
     if let Some(boot) = lockstep::hello(&mut cable, &mut idle) {
         let addrs = [(boot.address.into(), 0)];
         let config = Config { mac: boot.mac, addrs: &addrs, seed: boot.seed, ..Config::default() };
+        let mut frames = lockstep::Frames::EMPTY;
         let buffers = [(SocketBuffer::new(vec![0; BUFFER]), SocketBuffer::new(vec![0; BUFFER]))];
-        let mut net = Smoltcp::new(Lockstep::new(cable), &config, [SocketSet::new(Vec::new())], buffers).unwrap();
+        let mut net =
+            Smoltcp::new(Lockstep::new(cable, &mut frames), &config, [SocketSet::new(Vec::new())], buffers).unwrap();
         lockstep::run(&mut net, &mut Caller::new(boot.seed, None), &mut idle);
     }
     !gone

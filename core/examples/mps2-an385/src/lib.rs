@@ -7,6 +7,7 @@
 //! | [`remote`] | named requests over a serial line | every world |
 //! | [`jobs`] | the tasks that can be asked for by name | every world |
 //! | [`download`] | files of several connections, into memory, summed up | every world |
+//! | [`mirror`] | a file, downloaded until it is there; tells how it went | every world |
 //! | [`session`] | cookies and redirects | every world |
 //! | [`pages`] | a status page and metrics | every world |
 //! | `board` | this board: clock, UARTs, network, memory, faults, logs, and the loop that sleeps | the board |
@@ -24,6 +25,7 @@ pub mod download;
 pub mod get;
 pub mod jobs;
 pub mod lan9118;
+pub mod mirror;
 pub mod pages;
 pub mod remote;
 pub mod session;

@@ -10,22 +10,31 @@ const FRAME_MAX: usize = 1514;
 /// How many frames may go before one grant: as many as every controller's memory holds.
 pub const FRAMES_MAX: usize = 6;
 
-/// A device in lock step: it holds `FRAMES_MAX` frames. See the [module](super).
-pub struct Lockstep<D> {
-    device: D,
-    frames: [[u8; FRAME_MAX]; FRAMES_MAX],
+/// Memory for the frames before one grant.
+pub struct Frames {
+    bytes: [[u8; FRAME_MAX]; FRAMES_MAX],
     lens: [usize; FRAMES_MAX],
+}
+
+impl Frames {
+    /// Nothing in it.
+    pub const EMPTY: Self = Self { bytes: [[0; FRAME_MAX]; FRAMES_MAX], lens: [0; FRAMES_MAX] };
+}
+
+/// A device in lock step. See the [module](super).
+pub struct Lockstep<'m, D> {
+    device: D,
+    frames: &'m mut Frames,
     /// The first that is held, and how many are.
     first: usize,
     held: usize,
     sent: u16,
 }
 
-impl<D: Device> Lockstep<D> {
-    /// Over this device.
-    pub const fn new(device: D) -> Self {
-        let frames = [[0; FRAME_MAX]; FRAMES_MAX];
-        Self { device, frames, lens: [0; FRAMES_MAX], first: 0, held: 0, sent: 0 }
+impl<'m, D: Device> Lockstep<'m, D> {
+    /// Over this device, with that memory.
+    pub fn new(device: D, frames: &'m mut Frames) -> Self {
+        Self { device, frames, first: 0, held: 0, sent: 0 }
     }
 
     /// The device.
@@ -43,10 +52,10 @@ impl<D: Device> Lockstep<D> {
                 // More than was agreed, or longer than a frame is: as on a wire, it is lost.
                 if control.is_none()
                     && self.held < FRAMES_MAX
-                    && let Some(frame) = self.frames[place].get_mut(..bytes.len())
+                    && let Some(frame) = self.frames.bytes[place].get_mut(..bytes.len())
                 {
                     frame.copy_from_slice(bytes);
-                    self.lens[place] = bytes.len();
+                    self.frames.lens[place] = bytes.len();
                     self.held += 1;
                 }
                 control
@@ -82,7 +91,7 @@ pub(super) fn tell<D: Device>(device: &mut D, control: &Control) -> bool {
     true
 }
 
-impl<D: Device> Device for Lockstep<D> {
+impl<D: Device> Device for Lockstep<'_, D> {
     type RxToken<'a>
         = Held<'a>
     where
@@ -97,7 +106,7 @@ impl<D: Device> Device for Lockstep<D> {
             return None;
         }
         let room = self.device.transmit(now)?;
-        let frame = self.frames[self.first].get(..self.lens[self.first])?;
+        let frame = self.frames.bytes[self.first].get(..self.frames.lens[self.first])?;
         self.first = (self.first + 1) % FRAMES_MAX;
         self.held -= 1;
         Some((Held(frame), Counted { room, sent: &mut self.sent }))

@@ -29,7 +29,7 @@ mod control;
 mod device;
 
 pub use control::{ARGUMENT_MAX, Boot, Control, EVENTS_MAX, Event, Frame};
-pub use device::{Counted, FRAMES_MAX, Held, Lockstep};
+pub use device::{Counted, FRAMES_MAX, Frames, Held, Lockstep};
 
 use super::smoltcp::Smoltcp;
 use crate::executor::Program;
@@ -63,12 +63,12 @@ pub fn hello<D: Device>(device: &mut D, mut idle: impl FnMut(&mut D) -> bool) ->
 
 /// Turns the program whenever it is granted, and tells what came of it, until `idle` returns false.
 pub fn run<'a, D, P, const N: usize>(
-    net: &mut Smoltcp<'a, Lockstep<D>, N>,
+    net: &mut Smoltcp<'a, Lockstep<'a, D>, N>,
     program: &mut P,
     mut idle: impl FnMut(&mut D) -> bool,
 ) where
     D: Device,
-    P: Program<Smoltcp<'a, Lockstep<D>, N>> + Tells,
+    P: Program<Smoltcp<'a, Lockstep<'a, D>, N>> + Tells,
 {
     let mut due = Some(EPOCH);
     let mut answer = Some(Control::Done { next: due, lost: 0, frames: 0, events: Vec::new() });
@@ -87,7 +87,7 @@ pub fn run<'a, D, P, const N: usize>(
 
 /// One grant.
 fn turn<'a, D, P, const N: usize>(
-    net: &mut Smoltcp<'a, Lockstep<D>, N>,
+    net: &mut Smoltcp<'a, Lockstep<'a, D>, N>,
     program: &mut P,
     due: &mut Option<Instant>,
     now: Instant,
@@ -95,7 +95,7 @@ fn turn<'a, D, P, const N: usize>(
 ) -> Control
 where
     D: Device,
-    P: Program<Smoltcp<'a, Lockstep<D>, N>> + Tells,
+    P: Program<Smoltcp<'a, Lockstep<'a, D>, N>> + Tells,
 {
     let lost = frames.saturating_sub(net.device_mut().held() as u16);
     // As a host of a simulated world is turned, step by step, so that it does the same.

@@ -6,6 +6,7 @@
 //! | `uart` | UART 0, as `embedded_io` between two queues that its interrupts fill and empty |
 //! | `timer` | a periodic interrupt that tells a task when it came |
 //! | `network` | the Ethernet controller's registers, and core's stack over it |
+//! | `network/lockstep` | the board as a host of a simulated world, whose time is that world's |
 //! | `world` | the loop: turn, poll, sleep until something is due or an interrupt comes |
 //! | `vectors` | which interrupt goes where |
 //! | `psram` | 16 MiB of slow memory, where a download goes |
@@ -34,7 +35,7 @@ mod world;
 
 pub use boots::boots;
 pub use clock::SysTick;
-pub use network::{Lan, Net, NetMemory};
+pub use network::{Lan, Net, NetMemory, lockstep};
 pub use psram::Psram;
 pub use timer::{Beats, Timer, TimerMemory};
 pub use uart::{Port, RING, Uart, UartMemory};

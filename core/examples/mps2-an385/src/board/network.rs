@@ -1,5 +1,7 @@
 //! The Ethernet controller's registers, and core's stack over it.
 
+pub mod lockstep;
+
 use super::mmio::Mmio;
 use super::vectors::Irq;
 use super::{SysTick, boots};
