@@ -318,7 +318,7 @@ fn terminated_amid_a_hundred_downloads_it_loses_none() {
             let (address, begun) = (serving.address(), begun.clone());
             thread::spawn(move || {
                 let mut stream = TcpStream::connect(address).unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
                 stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
                 let mut all = vec![0; 1];
                 stream.read_exact(&mut all).unwrap();
