@@ -73,7 +73,9 @@ fn raw_trips(url: &str) {
         socket.write_all(request.as_bytes()).unwrap();
         let mut len = 0;
         loop {
-            len += socket.read(&mut buf[len..]).unwrap();
+            let count = socket.read(&mut buf[len..]).unwrap();
+            assert!(count > 0, "the server closed the connection");
+            len += count;
             let head = buf[..len].windows(4).position(|four| four == b"\r\n\r\n");
             if head.is_some_and(|at| len >= at + 4 + SMALL) {
                 break;

@@ -148,7 +148,7 @@ fn config(folder: &Path, address: SocketAddr, secure: Option<SocketAddr>) -> Str
         http {{
             log_format short '$uri $status $body_bytes_sent';
             access_log access short;
-            sendfile on; tcp_nopush on; default_type application/octet-stream;
+            sendfile on; tcp_nopush on; keepalive_requests 1000000; default_type application/octet-stream;
             client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
             limit_conn_zone $server_name zone=connections:32k;
             server {{
