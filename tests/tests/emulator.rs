@@ -106,7 +106,7 @@ fn download(client: &Client, url: &str) -> (u32, u32, String, u32) {
     let answer =
         client.submit("get", url.as_bytes(), None).unwrap().result(SOON).unwrap_or_else(|e| panic!("{url}: {e}"));
     let number = |at: usize| u32::from_le_bytes(*answer[at..].first_chunk().unwrap());
-    let sha = answer[8..40].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let sha = answer[8..40].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     (number(0), number(4), sha, number(40))
 }
 
