@@ -1,5 +1,5 @@
-//! Firmware as one host of a simulated world: the same seed gives the same events and the same trace hash, on the emulated
-//! board as on a simulated host, whatever happens to frames, links and the board's power. `tests/run firmware`.
+//! Firmware as one host of a simulated world: the same seed gives the same trace hash each time, and the same events as on a
+//! simulated host, whatever happens to frames, links and the board's power. `tests/run firmware`.
 //!
 //! A few seeds; `TIDEMILL_FIRMWARE_FULL` runs 200.
 
@@ -145,8 +145,14 @@ fn firmware_in_the_loop_repeats_itself_and_does_what_a_simulated_host_does() {
         let first = on_the_board(seed, &mut seen, &machine);
         assert_eq!(on_the_board(seed, &mut seen, &machine), first, "seed {seed} once more");
         let native = on_a_simulated_host(seed, &mut seen);
-        assert_eq!(native.events, first.events, "seed {seed} on a simulated host");
-        same_trace += u32::from(native.hash == first.hash);
+        // The board's controller holds six frames: of more that arrive at once, after a pause, some come in a turn of their
+        // own, and are acknowledged otherwise. From there on what chance does to frames differs, and with it the times.
+        let without_times = |events: &[Told]| events.iter().map(|told| (told.epoch, told.event)).collect::<Vec<_>>();
+        assert_eq!(without_times(&native.events), without_times(&first.events), "seed {seed} on a simulated host");
+        if native.hash == first.hash {
+            assert_eq!(native.events, first.events, "seed {seed} has the same trace");
+            same_trace += 1;
+        }
         let ends = of_kind(&first.events, ENDED);
         let [(epoch, [_, len, crc, _])] = ends[..] else { panic!("seed {seed}: {ends:?}") };
         assert_eq!((len as usize, crc), (SIZE, right_crc(seed)), "seed {seed}");
