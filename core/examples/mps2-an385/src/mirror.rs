@@ -75,7 +75,7 @@ impl<M: Memory> Sink for Pond<M> {
 
 type Job<M> = Fetch<'static, Pond<M>, [Slot<HEAD_MAX>; CONNECTIONS], HEAD_MAX, 1>;
 
-// There is no heap to put a download on, and one at most.
+// There is one, and no heap to put the larger into.
 #[allow(clippy::large_enum_variant)]
 enum State<M: Memory> {
     /// The next begins then.
