@@ -39,7 +39,7 @@ impl<S: Stack> Program<S> for Echo {
             self.kept.clear();
         }
         net.watch(listener, Interest::Read, Token(0)).unwrap();
-        let Some(socket) = self.socket else { return None };
+        let socket = self.socket?;
         let mut buffer = [0; 512];
         loop {
             if self.kept.is_empty() {
@@ -121,13 +121,12 @@ impl<S: Stack> Program<S> for Caller {
     fn turn(&mut self, _: Instant, net: &mut S) -> Option<Instant> {
         while net.next_ready().is_some() {}
         while self.back < PAYLOAD {
-            let socket = match self.socket {
-                Some(socket) => socket,
-                None => {
-                    (self.sent, self.back) = (0, 0);
-                    self.tell([BEGUN, self.seed as u32, 0, 0]);
-                    *self.socket.insert(net.connect((Ipv4Addr::new(10, 0, 0, 1), PORT).into()).unwrap())
-                }
+            let socket = if let Some(socket) = self.socket {
+                socket
+            } else {
+                (self.sent, self.back) = (0, 0);
+                self.tell([BEGUN, self.seed as u32, 0, 0]);
+                *self.socket.insert(net.connect((Ipv4Addr::new(10, 0, 0, 1), PORT).into()).unwrap())
             };
             match self.advance(socket, net) {
                 Ok(()) => self.tell([ENDED, self.back as u32, 0, 0]),
