@@ -141,7 +141,7 @@ where
     R: Repeats,
 {
     /// A connection that has not greeted yet. `input` is what bytes are read into: a good size is that of a frame or a few.
-    /// `scratch` is where values are written by [`send`](Self::send): as long as the longest.
+    /// `scratch` is where values are written by `send`: as long as the longest.
     pub fn new(io: Io, clock: T, endpoint: Endpoint<'k, M, CHANNELS, CALLS, R>, input: M, scratch: M) -> Self {
         let wire = Wire { io, clock, endpoint, input, ended: false, broken: false };
         Self { wire, scratch, channel: 0, shown: None, refused: false }
