@@ -19,7 +19,7 @@ fn board(stream: UnixStream, reports: usize) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let reorder = 2048;
         let config = Config { reliable: true, reorder, window: 2048, nonce: [9; 16], ..Config::new(Carrier::Line) };
-        let mut end = Endpoint::<_, 2, 0>::new(config, vec![0; config.memory(2)]).unwrap();
+        let mut end = Endpoint::<_, 2, 0, _>::reliable(config, vec![0; config.memory(2)]).unwrap();
         let began = Instant::now();
         let (mut late, mut cancelled) = (0_u8, 0_u8);
         let mut reports = 0..reports;

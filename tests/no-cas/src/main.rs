@@ -96,7 +96,7 @@ fn main() -> ! {
     // And what stands on spin's locks and on checksums links, too.
     let config = Config { reliable: true, reorder: 256, key: Some(b"tide"), ..Config::new(Carrier::Line) };
     const MEMORY: usize = Config::new(Carrier::Line).memory(1) + 256;
-    let mut end = Endpoint::<_, 1, 1>::new(config, [0; MEMORY]);
+    let mut end = Endpoint::<_, 1, 1, _>::reliable(config, [0; MEMORY]);
     assert!(end.as_mut().is_ok_and(|end| !end.link().poll_output(EPOCH).is_empty()));
     hprintln!("{} interrupts, {} polls", TICKS, executor.counts().polls);
     debug::exit(debug::EXIT_SUCCESS);
