@@ -246,6 +246,59 @@ fn behaviour_61_credentials_and_cookies_stay_with_their_origin() {
 }
 
 #[test]
+fn behaviour_61_a_password_in_a_url_stays_with_its_origin_when_another_asks() {
+    let challenge = || with("401 No", "WWW-Authenticate: Basic realm=\"r\"\r\n", "who?");
+    let other = Scripted::new(move |_| challenge());
+    let to = other.url("/b");
+    let server = Scripted::new(move |request| match (path_of(request), field(request, "authorization")) {
+        ("/away", _) => redirect(302, &to),
+        ("/near", _) => redirect(302, "/end"),
+        (_, Some("Basic dTpw")) => ok("in"),
+        _ => challenge(),
+    });
+    let open = |path| opener().open(&format!("http://u:p@{}{path}", server.address));
+    assert_eq!(http_error(open("/away")).status(), 401);
+    assert!(other.asked().iter().all(|request| field(request, "authorization").is_none()), "{:?}", other.asked());
+    assert_eq!(body(open("/near").unwrap()), "in");
+}
+
+/// It may be meant for whoever asks next.
+#[test]
+fn what_came_unasked_over_a_kept_connection_answers_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (sent, came) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        assert!(first.read(&mut head).unwrap() > 0);
+        first.write_all(ok("1").as_bytes()).unwrap();
+        came.recv().unwrap();
+        first.write_all(ok("unasked").as_bytes()).unwrap();
+        (first, listener)
+    });
+    let opener = opener();
+    assert_eq!(body(opener.open(&url).unwrap()), "1");
+    sent.send(()).unwrap();
+    let (first, listener) = server.join().unwrap();
+    let server = std::thread::spawn(move || {
+        listener.set_nonblocking(true).unwrap();
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < give_up {
+            if let Ok((mut second, _)) = listener.accept() {
+                assert!(second.read(&mut [0; 4096]).unwrap() > 0);
+                second.write_all(ok("2").as_bytes()).unwrap();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    assert_eq!(body(opener.open(&url).unwrap()), "2");
+    server.join().unwrap();
+    drop(first);
+}
+
+#[test]
 fn behaviour_61_what_is_no_redirect_is_an_error() {
     let server = Scripted::new(|request| match path_of(request) {
         "/none" => with("302 Found", "", ""),
