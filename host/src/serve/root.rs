@@ -2,7 +2,7 @@
 //!
 //! The kernel resolves the whole path below the folder's descriptor (`openat2` with `RESOLVE_BENEATH`), so nothing can
 //! be swapped for a link between a check and its use, and links that stay below work. A kernel without that call gets
-//! one component opened at a time, and then no link is followed at all.
+//! one component opened at a time, and then no link is followed at all, nor any way up.
 
 use std::fs::File;
 use std::io;
@@ -64,11 +64,14 @@ impl Root {
         }
     }
 
-    /// The same with one call for each component, none of which may be a link.
+    /// The same with one call for each component, none of which may be a link or lead up.
     fn open_by_component(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
         let mut components = path.split(|&byte| byte == b'/').peekable();
         let mut folder = self.folder.try_clone().map_err(|_| Errno::EMFILE)?;
         while let Some(component) = components.next() {
+            if component == b".." {
+                return Err(Errno::EXDEV);
+            }
             let last = components.peek().is_none();
             let flags = if last { flags } else { OFlag::O_PATH | OFlag::O_DIRECTORY };
             let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -124,6 +127,8 @@ mod tests {
                 b"absolute",
                 b"out-and-in",
                 b"sub/up-and-out/secret",
+                b"../secret",
+                b"sub/../../secret",
                 b"loop",
                 b"magic",
                 b"magic/etc/passwd",
