@@ -520,4 +520,4 @@ impl Stack for Net {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,9 +9,12 @@ fn net(capacity: usize) -> Net {
     Net::new(capacity).unwrap()
 }
 
-/// Repeats a call, and waits for the network in between, for five seconds at most.
-fn until_ready<T>(net: &mut Net, mut call: impl FnMut(&mut Net) -> nb::Result<T, Error>) -> Result<T, Error> {
-    let give_up = net.now() + Duration::from_secs(5);
+/// Repeats a call, and waits for the network in between, for some seconds at most.
+pub(crate) fn until_ready<T>(
+    net: &mut Net,
+    mut call: impl FnMut(&mut Net) -> nb::Result<T, Error>,
+) -> Result<T, Error> {
+    let give_up = net.now() + Duration::from_secs(20);
     loop {
         match call(net) {
             Ok(value) => return Ok(value),

@@ -5,10 +5,10 @@ use std::os::fd::AsFd as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tidemill_core::net::{Error, Handle, Interest, Stack, TlsError, Token};
-use tidemill_core::time::{Clock as _, Duration};
 
 use super::*;
 use crate::net::Net;
+use crate::net::tests::until_ready;
 
 /// An authority that nobody but these tests trusts.
 pub(crate) struct Authority {
@@ -57,22 +57,6 @@ impl Authority {
 
 fn any() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
-}
-
-/// Repeats a call, and waits for the network in between, for some seconds at most.
-fn until_ready<T>(net: &mut Net, mut call: impl FnMut(&mut Net) -> nb::Result<T, Error>) -> Result<T, Error> {
-    let give_up = net.now() + Duration::from_secs(20);
-    loop {
-        match call(net) {
-            Ok(value) => return Ok(value),
-            Err(nb::Error::Other(error)) => return Err(error),
-            Err(nb::Error::WouldBlock) => {
-                assert!(net.now() < give_up, "nothing happened");
-                let soon = net.now() + Duration::from_millis(20);
-                net.wait(Some(soon)).unwrap();
-            }
-        }
-    }
 }
 
 /// What comes of a connection to `name` at a server of this identity: both ends in one `Net`.
