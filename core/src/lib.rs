@@ -40,6 +40,7 @@
 //!
 //! None is on by default; each works alone and with the others. Without `defmt` and `log` there is no tracing code at all.
 #![no_std]
+#![warn(clippy::float_arithmetic)]
 
 #[cfg(test)]
 extern crate std;

@@ -117,7 +117,7 @@ fn download(world: &mut World) {
     assert_eq!(end.outcome, Some(Ok(64 << 10)));
 }
 
-#[expect(clippy::disallowed_methods, reason = "the clock is what is measured with")]
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the clock is what is measured with")]
 fn main() {
     let seconds = std::env::args().nth(1).map_or(2, |seconds| seconds.parse().expect("SECONDS is a number"));
     for (name, run) in [("tiny", tiny as fn(&mut World)), ("download", download)] {

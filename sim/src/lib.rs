@@ -43,6 +43,8 @@
 //!
 //! [`World`]: world::World
 
+#![warn(clippy::float_arithmetic)]
+
 pub mod bridge;
 pub mod check;
 mod clock;

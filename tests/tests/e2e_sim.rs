@@ -70,7 +70,7 @@ fn a_failure_is_shrunk_and_its_folder_replays_it() {
     assert_eq!(run.stderr, format!("tidemill: fails.toml: {failed} of 20 seeds failed\n"));
     assert_eq!((&events[0]["event"], &events[0]["seeds"]), (&"started".into(), &"0..20".into()));
     let failure = events.iter().find(|event| event["event"] == "failure").unwrap();
-    assert_eq!(failure["why"], "client did not finish within 5 s");
+    assert_eq!(failure["why"], "client did not finish within 5s");
     assert!(failure["left"].as_u64() < failure["faults"].as_u64(), "{failure}");
     let folder = tidemill.path(failure["folder"].as_str().unwrap());
     let mut files: Vec<String> =
@@ -85,7 +85,7 @@ fn a_failure_is_shrunk_and_its_folder_replays_it() {
     let hashes = [0, 1].map(|_| {
         let again = tidemill.run_program(folder.join("repro.sh").to_str().unwrap(), &[]);
         assert_eq!(again.status, Some(1), "{}", again.stderr);
-        assert!(again.stderr.ends_with("scenario.toml: client did not finish within 5 s\n"), "{}", again.stderr);
+        assert!(again.stderr.ends_with("scenario.toml: client did not finish within 5s\n"), "{}", again.stderr);
         String::from_utf8(again.stdout).unwrap()
     });
     assert_eq!(hashes[0], hashes[1]);

@@ -336,8 +336,8 @@ impl Scenario {
             match end.outcome() {
                 Some(Err(why)) => return Err(format!("{name}: {why}")),
                 None if !done => {
-                    let seconds = self.finish_within.as_ticks() as f64 / 1e6;
-                    return Err(format!("{name} did not finish within {seconds} s"));
+                    let limit = std::time::Duration::from_micros(self.finish_within.as_ticks());
+                    return Err(format!("{name} did not finish within {limit:?}"));
                 }
                 Some(Ok(())) | None => {}
             }

@@ -167,7 +167,7 @@ fn it_runs_over_ethernet_and_over_ipv6() {
 fn what_does_not_finish_or_finishes_badly_is_a_failure() {
     let cut = "[[fault]]\nkind = \"outage\"\nlink = [0, 1]\nat_us = 0\nlasts_us = 9000000000\n[must]";
     let scenario = with("[must]", cut).unwrap();
-    assert_eq!(scenario.run(&mut World::new(1)), Err("client did not finish within 1 s".into()));
+    assert_eq!(scenario.run(&mut World::new(1)), Err("client did not finish within 1s".into()));
     let greedy = builtin("crash-resume");
     let greedy = Scenario {
         hosts: greedy

@@ -210,6 +210,7 @@ fn behaviour_52_trailers_are_kept_apart_from_the_head_if_they_fit() {
 }
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "a ratio of counts, looked at by nobody else")]
 fn a_head_costs_the_same_for_each_byte_however_it_drips_in() {
     let steps = |lines: usize, size: usize| {
         let head = [b"HTTP/1.1 204 x\r\n", "Name: some value\r\n".repeat(lines).as_bytes(), b"\r\n"].concat();
