@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tidemill_host::ipc::{Array, Connection, Error, Lock, LockError, Queue, pipe};
+use tidemill_host::ipc::{Array, Connection, Error, Lock, LockError, Permits, Queue, pipe};
 use tidemill_host::process::{Process, Running, active_children};
 use tidemill_host::register;
 
@@ -105,10 +105,19 @@ fn repair(error: LockError, two: &Array<u64>) -> Result<tidemill_host::ipc::Guar
     Ok(guard)
 }
 
+/// Takes a permit and gives it back, for ever; counts those that a dead one left.
+fn takes((permits, left): (Permits, Array<u64>)) -> Result<(), Error> {
+    loop {
+        if permits.acquire(None)?.holder_died() {
+            left.set(0, left.get(0).unwrap_or(0) + 1);
+        }
+    }
+}
+
 fn all_in_turn((): ()) -> Vec<(usize, usize)> {
     let mut moments = Moments::new();
     let mut left = Vec::new();
-    for test in [killed_at_the_queue, killed_at_the_pipe, killed_with_the_lock] {
+    for test in [killed_at_the_queue, killed_at_the_pipe, killed_with_the_lock, killed_with_a_permit] {
         // The fork server is there before anything is counted.
         Process::new(nothing, ()).start().unwrap().join();
         active_children();
@@ -128,7 +137,7 @@ fn held() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count() + 1000 * maps.matches("memfd:tidemill").count()
 }
 
-register!(puts, gets, sends, receives, changes, all_in_turn, nothing);
+register!(puts, gets, sends, receives, changes, takes, all_in_turn, nothing);
 
 /// In a process of its own, whose descriptors are its own.
 #[test]
@@ -260,4 +269,22 @@ fn killed_with_the_lock(moments: &mut Moments, count: u64) {
         drop(guard);
     }
     println!("{told} died holding the lock");
+}
+
+fn killed_with_a_permit(moments: &mut Moments, count: u64) {
+    let (permits, left) = (Permits::new(2).unwrap(), Array::new(1).unwrap());
+    let mut told = 0;
+    for _ in 0..count {
+        let start = || Process::new(takes, (permits.clone(), left.clone())).start().unwrap();
+        let takers = [start(), start(), start()];
+        moments.pass();
+        kill(&takers[0]);
+        moments.pass();
+        takers.iter().for_each(kill);
+        let permit = || permits.acquire(Some(BOUND)).expect("a permit is lost");
+        let both = [permit(), permit()];
+        assert!(permits.acquire(Some(Duration::ZERO)).is_err(), "there is one too many");
+        told += both.iter().filter(|permit| permit.holder_died()).count();
+    }
+    println!("{told} permits came back when all were dead, {} before", left.get(0).unwrap());
 }

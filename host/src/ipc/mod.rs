@@ -34,7 +34,7 @@
 //! | `Queue`, `JoinableQueue` | [`Queue`] |
 //! | `Listener`, `Client` | [`Listener`], [`connect`] |
 //! | `Lock`, `RLock` | [`Lock::new`], [`Lock::recursive`] |
-//! | `Semaphore`, `BoundedSemaphore` | [`Semaphore::new`], [`Semaphore::bounded`] |
+//! | `Semaphore`, `BoundedSemaphore` | [`Semaphore::new`], [`Semaphore::bounded`]; [`Permits`], which a dead holder gives back |
 //! | `Event`, `Condition`, `Barrier` | [`Event`], [`Condition`], [`Barrier`] |
 //! | `Value`, `Array` | [`Value`], [`Array`] |
 //!
@@ -53,6 +53,7 @@ mod framed;
 mod futex;
 mod listener;
 mod lock;
+mod permits;
 mod queue;
 mod region;
 mod ring;
@@ -70,7 +71,9 @@ pub use connection::{Connection, MESSAGE_MAX, Ready, pipe, wait};
 pub use error::Error;
 pub use listener::{Listener, Options, connect};
 pub use lock::{Guard, Lock, LockError};
+pub use permits::{PERMITS_MAX, Permit, Permits};
 pub use queue::Queue;
+pub(crate) use region::shared_file;
 pub use sync::{Barrier, Condition, Event, Semaphore};
 pub use travel::Descriptor;
 pub(crate) use travel::{give_away, lines, pack, unpack};

@@ -3,18 +3,25 @@
 //! It is a memfd whose size is sealed, so that no holder can take memory away from under another. Whoever has it may write
 //! anything anywhere at any time; so what is in it is only ever seen as atomics, and bytes are copied before they are looked
 //! at. It goes when the last process that holds it does, however that ends.
+//!
+//! Where the system has no memfd (an old kernel, a sandbox) it is a file without a name, in memory if there is `/dev/shm`. That
+//! cannot be sealed, and is taken from another process only where this one, too, cannot have a memfd.
 #![expect(unsafe_code, reason = "maps memory, and sees atomics in it")]
 
+use std::env::temp_dir;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::Mode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Error, travel};
@@ -61,6 +68,50 @@ impl Drop for Region {
     }
 }
 
+/// A file of `len` zeroes to be mapped by several processes. It has no name, so it is gone with the last of them.
+pub(crate) fn shared_file(len: usize) -> Result<OwnedFd, Errno> {
+    let size = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
+    let file = match memfd() {
+        Ok(file) => file,
+        Err(why) if is_refused(why) => {
+            return [Path::new("/dev/shm"), &temp_dir()]
+                .into_iter()
+                .find_map(|folder| nameless(folder, size).ok())
+                .ok_or(why);
+        }
+        Err(why) => return Err(why),
+    };
+    nix::unistd::ftruncate(&file, size)?;
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file)
+}
+
+fn memfd() -> Result<OwnedFd, Errno> {
+    memfd_create(c"tidemill", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
+}
+
+/// Whether the system has no memfd, or none for this process; not that something has run out.
+fn is_refused(why: Errno) -> bool {
+    matches!(why, Errno::ENOSYS | Errno::EPERM | Errno::EACCES | Errno::EINVAL)
+}
+
+/// Its space is taken at once: what is missing later would kill who writes there.
+fn nameless(folder: &Path, size: i64) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = open(folder, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    nix::fcntl::posix_fallocate(&file, 0, size)?;
+    Ok(file)
+}
+
+/// Whether nobody can take memory away from a file that another process gave.
+fn is_fixed(file: &OwnedFd) -> bool {
+    match fcntl(file, FcntlArg::F_GET_SEALS) {
+        Ok(seals) if SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK) => true,
+        _ => memfd().is_err_and(is_refused),
+    }
+}
+
 /// Shared memory with an `H` at its head, and bytes after that. `Clone` is another handle to the same.
 #[derive(Debug)]
 pub(super) struct Segment<H>(Arc<Region>, std::marker::PhantomData<fn() -> H>);
@@ -79,20 +130,15 @@ impl<H: Head> Segment<H> {
     pub(super) fn new(bytes: usize) -> Result<Self, Error> {
         const { assert!(align_of::<H>() <= HEAD) };
         let len = Self::BYTES.checked_add(bytes).filter(|&len| i64::try_from(len).is_ok()).ok_or(Error::Config)?;
-        let file = memfd_create(c"tidemill", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        nix::unistd::ftruncate(&file, len as i64)?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-        let segment = Self(Arc::new(Region::map(file, len)?), std::marker::PhantomData);
+        let segment = Self(Arc::new(Region::map(shared_file(len)?, len)?), std::marker::PhantomData);
         segment.kind().store(H::KIND, Ordering::Release);
         Ok(segment)
     }
 
     /// Memory that another process made.
     pub(super) fn adopt(file: OwnedFd) -> Result<Self, Error> {
-        let seals = SealFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GET_SEALS)?);
         let len = usize::try_from(nix::sys::stat::fstat(&file)?.st_size).unwrap_or(0);
-        if !seals.contains(SealFlag::F_SEAL_SHRINK) || len < Self::BYTES {
+        if !is_fixed(&file) || len < Self::BYTES {
             return Err(Error::Damaged);
         }
         let segment = Self(Arc::new(Region::map(file, len)?), std::marker::PhantomData);

@@ -34,7 +34,7 @@ struct Permits {
 }
 
 /// Permits that are taken and given back. A permit has no owner: who gives it back need not be who took it, and what a killed
-/// process has taken stays taken. Where that must not be, use [`Lock`]s.
+/// process has taken stays taken. Where that must not be, use [`Permits`](super::Permits).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Semaphore {
     permits: Segment<Permits>,

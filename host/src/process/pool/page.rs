@@ -12,8 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::ipc::shared_file;
 
 /// How many tasks are on the wire of one worker at most.
 pub(super) const SLOTS: usize = 256;
@@ -35,8 +36,7 @@ unsafe impl Sync for Page {}
 impl Page {
     /// A new one, and the descriptor by which another process maps it.
     pub(super) fn create() -> io::Result<(Self, OwnedFd)> {
-        let memory = memfd_create("tidemill-pool", MFdFlags::MFD_CLOEXEC)?;
-        nix::unistd::ftruncate(&memory, SLOTS as i64)?;
+        let memory = shared_file(SLOTS)?;
         Ok((Self::map(&memory)?, memory))
     }
 
