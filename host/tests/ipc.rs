@@ -100,6 +100,15 @@ fn counts((value, times): (Value<u64>, u64)) -> Result<(), Error> {
     Ok(())
 }
 
+/// Counts under a lock that is not the value's own.
+fn counts_within((lock, value, times): (Lock, Value<u64>, u64)) -> Result<(), Error> {
+    for _ in 0..times {
+        let _guard = lock.acquire(None)?;
+        value.set(value.get() + 1);
+    }
+    Ok(())
+}
+
 fn dies_holding((lock, event): (Lock, Event)) {
     let _guard = lock.acquire(None);
     event.set();
@@ -164,6 +173,8 @@ register!(
     descriptors,
     holds,
     runs_a_body_by_fork,
+    makes_memory,
+    counts_within,
 );
 
 by_every_method![
@@ -544,6 +555,56 @@ fn counts_descriptors(method: String) -> (usize, usize, usize) {
 }
 
 register!(counts_descriptors);
+
+#[test]
+fn behaviour_99_one_lock_serves_the_children_of_every_start_method() {
+    let (lock, value) = (Lock::new().unwrap(), Value::new(0_u64).unwrap());
+    let held = lock.acquire(None).unwrap();
+    let methods = [StartMethod::Spawn, StartMethod::ForkServer];
+    let start =
+        |method| Process::new(counts_within, (lock.clone(), value.clone(), 500)).method(method).start().unwrap();
+    let children: Vec<_> = methods.into_iter().chain(methods).map(start).collect();
+    assert_eq!((value.get(), drop(held)), (0, ()));
+    for child in children {
+        child.result().unwrap().unwrap();
+    }
+    assert_eq!(value.get(), 2_000);
+}
+
+#[test]
+fn behaviour_147_memory_is_gone_when_its_last_user_is_killed() {
+    let (mut here, there) = pipe(false).unwrap();
+    let child = Process::new(makes_memory, there).start().unwrap();
+    let inodes: Vec<String> = here.recv().unwrap();
+    assert!(!inodes.is_empty() && inodes.iter().all(|inode| maps(inode)), "as long as it lives");
+    child.kill().unwrap();
+    child.join();
+    assert!(!inodes.iter().any(|inode| maps(inode)));
+}
+
+/// Makes shared memory, says which, and waits to be killed.
+fn makes_memory(mut end: Connection) {
+    let before = memory("self");
+    let _array = Array::<u64>::new(1 << 12).unwrap();
+    let new: Vec<String> = memory("self").into_iter().filter(|inode| !before.contains(inode)).collect();
+    end.send(&new).unwrap();
+    thread::sleep(Duration::from_mins(1));
+}
+
+/// The inodes of the shared memory that a process maps.
+fn memory(process: &str) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
+    let ours = maps.lines().filter(|line| line.contains("memfd:tidemill") || line.contains("(deleted)"));
+    ours.filter_map(|line| line.split_whitespace().nth(4).map(str::to_owned)).collect()
+}
+
+/// Whether any process maps it.
+fn maps(inode: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    processes
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))
+        .any(|process| memory(&process).iter().any(|other| other == inode))
+}
 
 /// All of this again, in a process that is refused memfds.
 #[test]

@@ -178,6 +178,9 @@ by_every_method![
     close_and_terminate_and_join,
     what_is_stuck_behind_a_long_task_goes_to_another_worker,
     large_arguments_and_results_travel,
+    behaviour_48_a_shutdown_with_queued_and_broken_work_ends,
+    behaviour_53_a_death_in_the_middle_of_a_large_message_is_told,
+    behaviour_115_a_large_pool,
     nothing_is_left,
 ];
 
@@ -480,6 +483,56 @@ fn large_arguments_and_results_travel(method: StartMethod) {
         assert!(future.result(LONG).unwrap() == large);
     }
     assert_eq!(pool.apply(echo, String::new()).unwrap(), "");
+}
+
+fn behaviour_48_a_shutdown_with_queued_and_broken_work_ends(method: StartMethod) {
+    for waits in [true, false] {
+        let pool = pool(method, 2);
+        let good: Vec<_> = (0..300).map(|x| pool.submit(double, x).unwrap()).collect();
+        let deadly = pool.submit(kills_itself, Signal::SIGKILL as i32).unwrap();
+        let fatal = pool.submit(dies_of_its_argument, Fatal).unwrap();
+        let refused = pool.submit(takes_bad, Bad).unwrap();
+        let more: Vec<_> = (0..300).map(|x| pool.submit(double, x).unwrap()).collect();
+        let began = Instant::now();
+        pool.shutdown(waits, false);
+        for mut future in good.into_iter().chain(more) {
+            let result = future.result(LONG);
+            assert!(result.is_ok(), "{result:?}, waited: {waits}");
+        }
+        for future in [deadly, fatal, refused] {
+            assert!(future.exception(LONG).unwrap().is_some());
+        }
+        pool.join().unwrap();
+        assert!(began.elapsed() < LONG);
+    }
+}
+
+fn behaviour_53_a_death_in_the_middle_of_a_large_message_is_told(method: StartMethod) {
+    let pool = pool(method, 1);
+    let large = "tide".repeat(1 << 20);
+    let (mut told, mut came) = (0, 0);
+    // From before it is on its way until after: at some moment the worker dies in the middle of sending.
+    for delay in (0..16_000).step_by(400) {
+        let worker = nix::unistd::Pid::from_raw(pool.apply(pid, ()).unwrap());
+        let mut future = pool.submit(echo, large.clone()).unwrap();
+        thread::sleep(Duration::from_micros(delay));
+        nix::sys::signal::kill(worker, Signal::SIGKILL).unwrap();
+        match future.result(LONG) {
+            Ok(text) => came += usize::from(text == large),
+            other => {
+                assert!(matches!(failure(other), Failure::WorkerDied { exitcode: -9, .. }));
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 0 && told + came == 40, "{told} told, {came} came whole");
+}
+
+fn behaviour_115_a_large_pool(method: StartMethod) {
+    let pool = pool(method, 50);
+    let futures: Vec<_> = (0..50).map(|_| pool.submit(sleeps, 20).unwrap()).collect();
+    assert_eq!(pool.map_chunks(double, 0..2_000, 7).unwrap(), (0..2_000).map(|x| 2 * x).collect::<Vec<u64>>());
+    assert!(futures.into_iter().all(|mut future| future.result(LONG).is_ok()));
 }
 
 /// What of a process counts: its descriptors, and its children with those that are not reaped.
