@@ -103,6 +103,7 @@ pub(super) struct Host {
     pub(super) member: Option<Visit>,
     pub(super) transmit: Option<OfSize>,
     pub(super) receive: Option<OfSize>,
+    pub(super) switch: Option<Nothing>,
 }
 
 /// A program without parameters: `{}`.

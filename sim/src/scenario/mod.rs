@@ -40,6 +40,7 @@
 //! | `member = { to, times }` | logs in so many times, and checks each page |
 //! | `transmit = { size }` | sends so many bytes over its serial port, in blocks that are checked and sent again |
 //! | `receive = { size }` | takes them, and checks every byte |
+//! | `switch = {}` | none: it is no host but a switch, for `medium = "ethernet"`, which joins those that are linked to it |
 //!
 //! **`[[link]]`** joins two hosts, or all of a name that has a `count`, `between` them: `latency` (1ms), `jitter`, `rate`,
 //! `queue` (256KiB), `loss`, `bursts = { begin, longest }`, `damage`, `reorder`, `duplicate`, `mtu`, as in
@@ -160,7 +161,7 @@ struct Host {
 }
 
 /// What a host runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Program {
     Serve { size: u64, connections: usize },
     Download { from: usize, connections: usize, receives_at_most: u64 },
@@ -172,6 +173,7 @@ enum Program {
     Member { to: usize, times: u64 },
     Transmit { size: u64 },
     Receive { size: u64 },
+    Switch,
 }
 
 impl Program {
@@ -182,7 +184,7 @@ impl Program {
 
     /// It comes to an end.
     fn ends(self) -> bool {
-        !matches!(self, Self::Serve { .. } | Self::Echo | Self::Greet | Self::Club)
+        !matches!(self, Self::Serve { .. } | Self::Echo | Self::Greet | Self::Club | Self::Switch)
     }
 }
 
@@ -310,6 +312,7 @@ impl Scenario {
                 let end = ends.add(&host.name);
                 world.serial_host(&host.name, move |_| Receive::new(seed, size, end.clone()))
             }
+            Program::Switch => world.switch(&host.name),
             Program::Visit { to, times } => {
                 let (server, end, name) = (server(to, GREETING), ends.add(&host.name), host.name.clone());
                 tuned::<_, FEW>(world, host, move |boot| {
@@ -470,11 +473,14 @@ impl<'t> Names<'t> {
         if let Some(receive) = &host.receive {
             programs.push(Program::Receive { size: receive.size });
         }
+        if host.switch.is_some() {
+            programs.push(Program::Switch);
+        }
         let wrong = |why| self.wrong(&host.name, format!("host {:?} runs {why}", host.name.get_ref()));
         match programs[..] {
             [program] => Ok(program),
             [] => Err(wrong(
-                "nothing: give it one of serve, download, echo, shout, greet, visit, club, member, transmit, receive",
+                "nothing: give it one of serve, download, echo, shout, greet, visit, club, member, transmit, receive, switch",
             )),
             _ => Err(wrong("several programs: give it one")),
         }
@@ -489,8 +495,11 @@ impl<'t> Names<'t> {
             if let Some(address) = table.address.as_ref().filter(|_| count > 1) {
                 return Err(self.wrong(address, "several hosts cannot have one address"));
             }
-            if let Some(address) = table.address.as_ref().filter(|_| runs.is_serial()) {
-                return Err(self.wrong(address, "a host with a serial port has no address"));
+            if let Some(address) = table.address.as_ref().filter(|_| runs.is_serial() || runs == Program::Switch) {
+                return Err(self.wrong(address, "a host with a serial port has no address, nor has a switch"));
+            }
+            if runs == Program::Switch && file.medium != file::Medium::Ethernet {
+                return Err(self.wrong(&table.name, "a switch is one of Ethernet: begin with medium = \"ethernet\""));
             }
             let Ok(window @ 256..=0x10_0000) = usize::try_from(table.window) else {
                 return Err(self.wrong(&table.name, "a window has 256 bytes to 1MiB"));
@@ -602,7 +611,7 @@ impl<'t> Names<'t> {
                     .into();
             return Err(ScenarioError { line: None, why });
         }
-        Ok(Scenario {
+        let scenario = Scenario {
             about: file.about,
             ethernet: file.medium == file::Medium::Ethernet,
             hosts,
@@ -613,7 +622,12 @@ impl<'t> Names<'t> {
             faults: file.faults.into_iter().map(Spanned::into_inner).collect(),
             finish_within: file.must.finish_within,
             sometimes,
-        })
+        };
+        // What only a world sees, as switches in a circle, is wrong in each seed: better said now.
+        match scenario.build(&mut World::new(0)) {
+            Ok(_) => Ok(scenario),
+            Err(error) => Err(ScenarioError { line: None, why: error.to_string() }),
+        }
     }
 }
 

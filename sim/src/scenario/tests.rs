@@ -164,6 +164,62 @@ fn it_runs_over_ethernet_and_over_ipv6() {
 }
 
 #[test]
+fn hosts_are_joined_by_switches() {
+    let text = r#"
+        about = "two rooms, each with a switch"
+        medium = "ethernet"
+        [[host]]
+        name = "server"
+        echo = {}
+        [[host]]
+        name = "client"
+        count = 3
+        shout = { to = "server", size = "8KiB" }
+        [[host]]
+        name = "here"
+        switch = {}
+        [[host]]
+        name = "there"
+        switch = {}
+        [[link]]
+        between = ["client", "here"]
+        [[link]]
+        between = ["here", "there"]
+        loss = "2%"
+        [[link]]
+        between = ["there", "server"]
+        [menu]
+        within = "1s"
+        hosts = ["there"]
+        links = [["here", "there"]]
+        [must]
+        finish_within = "5min"
+        sometimes = ["lost", "crash"]
+    "#;
+    let scenario: Scenario = text.parse().unwrap();
+    for seed in 0..20 {
+        scenario.run(&mut World::new(seed)).unwrap_or_else(|why| panic!("{seed}: {why}"));
+    }
+    for (old, new, expected) in [
+        ("medium = \"ethernet\"", "", "line 12: a switch is one of Ethernet: begin with medium = \"ethernet\""),
+        (
+            "switch = {}",
+            "switch = {}\naddress = \"10.0.0.9\"",
+            "a host with a serial port has no address, nor has a switch",
+        ),
+        (
+            "[menu]",
+            "[[host]]\nname = \"third\"\nswitch = {}\n[[link]]\nbetween = [\"here\", \"third\"]\n\
+                [[link]]\nbetween = [\"third\", \"there\"]\n[menu]",
+            "reach each other already",
+        ),
+    ] {
+        let why = text.replacen(old, new, 1).parse::<Scenario>().unwrap_err().to_string();
+        assert!(why.contains(expected), "{new}: {why}");
+    }
+}
+
+#[test]
 fn what_does_not_finish_or_finishes_badly_is_a_failure() {
     let cut = "[[fault]]\nkind = \"outage\"\nlink = [0, 1]\nat_us = 0\nlasts_us = 9000000000\n[must]";
     let scenario = with("[must]", cut).unwrap();
