@@ -1,5 +1,5 @@
 //! URLs opened by the library and by `tidemill get`, from real servers and through a real proxy: nginx with TLS under an
-//! authority of our own, gzip, passwords, redirects, cookies; Python's `http.server`; tinyproxy; OpenSSL.
+//! authority of our own, gzip, passwords, redirects, cookies; Apache's digests; Python's `http.server`; tinyproxy; OpenSSL.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use tidemill_host::http::{
     CookieJar, CookieProcessor, Opener, PasswordManager, Proxies, Proxy, Request, Response, UrlError,
 };
 use tidemill_host::tls::Trust;
-use tidemill_tests::e2e::{Content, Nginx, Python, Tidemill, Tinyproxy, not_tested};
+use tidemill_tests::e2e::{Apache, Content, Nginx, Python, Tidemill, Tinyproxy, not_tested};
 
 const MIB: u64 = 1 << 20;
 
@@ -138,6 +138,27 @@ fn nginx_asks_who_is_there() {
     passwords.add_password(Some("tides"), &nginx.url(""), "tide", "high water");
     let known = Opener::builder().proxies(Proxies::none()).passwords(passwords).build();
     assert_eq!(body(known.open(&nginx.url("private/f")).unwrap()), b"private");
+}
+
+#[test]
+fn apache_is_given_a_digest_and_never_the_password() {
+    let Some(apache) = Apache::new("for the tide alone") else {
+        return not_tested("digests: there is no apache2");
+    };
+    let opener = Opener::builder().proxies(Proxies::none()).build();
+    assert_eq!(status(opener.open(&apache.url("f"))), 401);
+    let known = apache.url("f").replace("//", "//tide:high%20water@");
+    for _ in 0..3 {
+        assert_eq!(body(opener.open(&known).unwrap()), b"for the tide alone", "{}", apache.log());
+    }
+    assert_eq!(status(opener.open(&known.replace("high", "low"))), 401);
+    let mut passwords = PasswordManager::new();
+    passwords.add_password(Some("tides"), &apache.url(""), "tide", "high water");
+    let told = Opener::builder().proxies(Proxies::none()).passwords(passwords).build();
+    assert_eq!(status(told.open(&apache.url("nothing"))), 404, "who may look sees that there is nothing");
+    let tidemill = Tidemill::new();
+    tidemill.run(&["get", &apache.url("f"), "-q", "-u", "tide:high water"]).succeeded();
+    assert_eq!(fs::read(tidemill.path("f")).unwrap(), b"for the tide alone");
 }
 
 #[test]

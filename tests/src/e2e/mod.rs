@@ -19,6 +19,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod apache;
 mod command;
 mod content;
 mod nginx;
@@ -27,6 +28,7 @@ mod python;
 mod serving;
 mod tinyproxy;
 
+pub use apache::Apache;
 pub use command::{Outcome, Running, Tidemill};
 pub use content::{Content, Random};
 pub use nginx::{Logged, Nginx};
