@@ -121,7 +121,9 @@ fn what_has_not_changed_is_resumed_however_versions_are_told() {
         let (server, tidemill) = (Odd::new(move |asked| answer(asked, content, told)), Tidemill::new());
         let get = ["get", &server.url(), "--json"];
         let running = tidemill.start(&[&get[..], &["--limit-rate", "8MiB"]].concat());
-        thread::sleep(Duration::from_millis(600));
+        // The first time that the journal is written there are a quarter of a second's bytes, and it is again as often.
+        tidemill.wait_for("f.part.meta");
+        thread::sleep(Duration::from_millis(350));
         running.killed();
         let run = tidemill.run(&get);
         let resumed = run.succeeded().event("finished").unwrap()["resumed"].as_u64().unwrap();
