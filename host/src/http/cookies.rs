@@ -68,7 +68,7 @@ pub(super) fn now() -> u64 {
 
 /// What a request is to the jar.
 fn asked(request: &Request) -> Option<cookie::Request<'_>> {
-    let uri = request.uri().filter(|_| matches!(request.scheme().as_str(), "http" | "https"))?;
+    let uri = request.uri().filter(|_| request.is_http())?;
     let path = if uri.path().is_empty() { "/" } else { uri.path() };
     let mut asked = cookie::Request::to(uri.scheme()?, uri.host()?, path);
     if request.is_third_party() && request.unverifiable() {

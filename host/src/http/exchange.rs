@@ -1,5 +1,6 @@
 //! HTTP itself: a request goes out over a connection, new or kept, and its response comes back.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
@@ -15,9 +16,6 @@ use super::request::Data;
 use super::wire::{Wire, was_stale};
 use super::{Headers, Request, Response, Timeouts, UrlError};
 use crate::tls::Trust;
-
-/// The longest head of a request.
-const REQUEST_MAX: usize = 64 << 10;
 
 /// The body of a response. It gives its connection back at its end.
 pub(super) struct Body {
@@ -97,10 +95,8 @@ impl HttpHandler {
     }
 
     fn connect(&self, request: &Request) -> Result<Box<Connection>, UrlError> {
-        let uri = request.uri().ok_or_else(|| UrlError::Url(request.full_url().to_owned()))?;
         let secure = request.scheme() == "https";
-        let host = uri.host().unwrap_or("");
-        let port = uri.port().ok().flatten().unwrap_or(if secure { 443 } else { 80 });
+        let (host, port) = (request.host_name(), request.port());
         let (deadline, timeouts) = (request.deadline, self.timeouts(request));
         let wire = match &request.proxy {
             None => Wire::connect(host, port, &timeouts, deadline)?,
@@ -117,8 +113,8 @@ impl HttpHandler {
         Ok(connection)
     }
 
-    /// Sends the request and reads the head of what comes back.
-    fn ask(&self, request: &Request, connection: &mut Connection) -> Result<(), UrlError> {
+    /// Sends the request and reads the head of what comes back. With `expects`, the data wait for the server to want them.
+    fn ask(&self, request: &Request, connection: &mut Connection, expects: bool) -> Result<(), UrlError> {
         connection.wire.set_deadline(request.deadline, self.timeouts(request).idle);
         let body = match request.get_data() {
             None => Framing::None,
@@ -128,13 +124,13 @@ impl HttpHandler {
         };
         let through_proxy = request.proxy.is_some() && request.scheme() == "http";
         let path = match request.selector() {
-            "" => "/".to_owned(),
-            query if query.starts_with('?') => format!("/{query}"),
-            path => path.to_owned(),
+            "" => Cow::Borrowed("/"),
+            query if query.starts_with('?') => format!("/{query}").into(),
+            path => path.into(),
         };
-        let target = if through_proxy { format!("http://{}{path}", request.host()) } else { path };
-        let headers = self.fields(request, through_proxy);
-        let fields: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+        let target = if through_proxy { format!("http://{}{path}", request.host()).into() } else { path };
+        let headers = self.fields(request, through_proxy, expects);
+        let fields: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let head = client::Request {
             method: request.get_method(),
             target: &target,
@@ -142,20 +138,12 @@ impl HttpHandler {
             headers: &fields,
             body,
         };
-        let mut out = vec![0; 1 << 10];
-        let len = loop {
-            match head.write_to(&mut out) {
-                Err(client::Error::NoSpace) if out.len() < REQUEST_MAX => out.resize(out.len() * 2, 0),
-                result => break result?,
-            }
-        };
-        out.truncate(len);
         connection.response.start(match request.get_method() {
             "HEAD" => Asked::Head,
             _ if request.has_header("Upgrade") => Asked::Upgrade,
             _ => Asked::Resource,
         });
-        let sent = connection.send(&out, request.get_data(), body);
+        let sent = connection.send(&head, request.get_data(), expects);
         match sent {
             // A server that has heard enough may answer and close before it has read all.
             Err(UrlError::Net(_)) => match connection.receive_head() {
@@ -168,30 +156,31 @@ impl HttpHandler {
     }
 
     /// The fields as they go out: the request's own, and those that it must have.
-    fn fields<'r>(&'r self, request: &'r Request, through_proxy: bool) -> Vec<(&'r str, Vec<u8>)> {
-        let mut fields: Vec<(&str, Vec<u8>)> = Vec::new();
+    fn fields<'r>(&'r self, request: &'r Request, through_proxy: bool, expects: bool) -> Vec<(&'r str, Cow<'r, [u8]>)> {
+        let mut fields: Vec<(&str, Cow<'_, [u8]>)> = Vec::with_capacity(request.headers.len() + 4);
         let own = |name: &str| request.has_header(name);
         if !own("Accept-Encoding") {
-            fields.push(("Accept-Encoding", b"identity".into()));
+            fields.push(("Accept-Encoding", b"identity"[..].into()));
         }
         if !own("User-Agent") {
-            fields.push(("User-Agent", self.user_agent.clone().into()));
+            fields.push(("User-Agent", self.user_agent.as_bytes().into()));
         }
         if request.get_data().is_some() && !own("Content-Type") {
-            fields.push(("Content-Type", b"application/x-www-form-urlencoded".into()));
+            fields.push(("Content-Type", b"application/x-www-form-urlencoded"[..].into()));
         }
         for (name, value) in request.headers.iter() {
             let ours = ["host", "content-length", "transfer-encoding"];
             // The credentials for a proxy are for it alone.
             let proxys = name.eq_ignore_ascii_case("proxy-authorization") && !through_proxy;
-            if !proxys && !ours.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
-                fields.push((name, bytes_of(value)));
+            let vain = name.eq_ignore_ascii_case("expect") && value.eq_ignore_ascii_case("100-continue") && !expects;
+            if !proxys && !vain && !ours.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+                fields.push((name, bytes_of(value).into()));
             }
         }
         if let Some(authorization) = request.proxy.as_ref().filter(|_| through_proxy).and_then(Proxy::authorization)
             && !own("Proxy-Authorization")
         {
-            fields.push(("Proxy-Authorization", authorization.into()));
+            fields.push(("Proxy-Authorization", authorization.into_bytes().into()));
         }
         fields
     }
@@ -199,7 +188,7 @@ impl HttpHandler {
 
 impl Handler for HttpHandler {
     fn open(&self, request: &Request) -> Option<Result<Response, UrlError>> {
-        matches!(request.scheme().as_str(), "http" | "https").then(|| self.exchange(request))
+        request.is_http().then(|| self.exchange(request))
     }
 }
 
@@ -215,14 +204,14 @@ fn again(request: &Request) -> Option<Vec<(String, String)>> {
 
 impl HttpHandler {
     fn exchange(&self, request: &Request) -> Result<Response, UrlError> {
-        let origin = format!("{}://{}", request.scheme(), request.host().to_ascii_lowercase());
-        let place = Place { origin, via: request.proxy.as_ref().map(Proxy::key) };
+        let place = Place { origin: Arc::clone(request.origin()), via: request.proxy.as_ref().map(Proxy::key) };
         let kept = self.pool.take(&place);
         let (reused, mut connection) = match kept {
             Some(connection) => (true, connection),
             None => (false, self.connect(request)?),
         };
-        let mut asked = self.ask(request, &mut connection);
+        let expects = request.expects_continue();
+        let mut asked = self.ask(request, &mut connection, expects);
         // Repeated only where that cannot do twice what was meant once (RFC 9110 9.2.2), and nothing had come.
         let harmless = matches!(request.get_method(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE");
         if let Err(error) = &asked
@@ -232,11 +221,16 @@ impl HttpHandler {
             && request.get_data().is_none()
         {
             connection = self.connect(request)?;
-            asked = self.ask(request, &mut connection);
+            asked = self.ask(request, &mut connection, expects);
         }
         asked?;
+        if expects && connection.response.head().status() == 417 {
+            // It knows no such thing; the data have not been touched.
+            connection = self.connect(request)?;
+            self.ask(request, &mut connection, false)?;
+        }
         let head = connection.response.head();
-        let mut headers = Headers::default();
+        let mut headers = Headers::with_capacity(16, 512);
         for (name, value) in head.headers() {
             headers.push_bytes(name, value);
         }

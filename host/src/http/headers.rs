@@ -1,11 +1,23 @@
 //! Header fields, as Python's `http.client.HTTPMessage` shows them.
 
+use std::fmt;
+use std::ops::Range;
+
 /// Fields in order; names compare in any case. Values are text of Latin-1, as Python has them, so that no byte is lost.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Default)]
 #[doc(alias = "HTTPMessage")]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers {
+    /// Names and values one behind the other: a head is read with two allocations, not two for each field.
+    text: String,
+    fields: Vec<(Range<usize>, Range<usize>)>,
+}
 
 impl Headers {
+    /// With room for so many fields, and so many bytes of names and values.
+    pub(super) fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), fields: Vec::with_capacity(fields) }
+    }
+
     /// The value of the first field of this name. O(n).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
@@ -13,23 +25,23 @@ impl Headers {
 
     /// The values of all fields of this name, in order.
     pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.0.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// All fields, in order.
     #[doc(alias = "items")]
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.fields.iter().map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.fields.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 
     /// The media type without its parameters, in lower case; `text/plain` if none is told, as in Python.
@@ -41,19 +53,50 @@ impl Headers {
     /// Sets a field, in place of all of this name.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.remove(name);
-        self.0.push((name.into(), value.into()));
+        self.push(name, |text| text.push_str(value));
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        if self.get(name).is_some() {
+            self.retain(|known| !known.eq_ignore_ascii_case(name));
+        }
     }
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.0.retain(|(name, _)| keep(name));
+        let mut kept = Self::default();
+        for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
+            kept.push(name, |text| text.push_str(value));
+        }
+        *self = kept;
     }
 
     pub(super) fn push_bytes(&mut self, name: &str, value: &[u8]) {
-        self.0.push((name.into(), value.iter().copied().map(char::from).collect()));
+        self.push(name, |text| match str::from_utf8(value) {
+            Ok(plain) if plain.is_ascii() => text.push_str(plain),
+            _ => text.extend(value.iter().copied().map(char::from)),
+        });
+    }
+
+    fn push(&mut self, name: &str, value: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        self.text.push_str(name);
+        let middle = self.text.len();
+        value(&mut self.text);
+        self.fields.push((start..middle, middle..self.text.len()));
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
@@ -79,5 +122,11 @@ mod tests {
         headers.set("Content-Type", "Text/HTML; charset=x");
         assert_eq!(headers.content_type(), "text/html");
         assert_eq!(bytes_of("水"), "水".as_bytes());
+        let mut same = Headers::default();
+        same.set("Content-Type", "Text/HTML; charset=x");
+        assert_ne!(headers, same);
+        headers.retain(|name| name == "Content-Type");
+        assert_eq!(headers, same);
+        assert_eq!(format!("{headers:?}"), r#"{"Content-Type": "Text/HTML; charset=x"}"#);
     }
 }

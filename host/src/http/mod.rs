@@ -67,7 +67,7 @@ mod wire;
 
 pub use auth::{AuthHandler, NETRC_MAX, PasswordManager, netrc};
 pub use coding::{Decoding, WINDOW_MAX};
-pub use connection::HEAD_MAX;
+pub use connection::{CONTINUE_TIME, HEAD_MAX};
 pub use cookies::{COOKIE_BYTES_MAX, COOKIES_MAX, CookieJar, CookieProcessor};
 pub use error::{HttpError, Phase, UrlError};
 pub use exchange::HttpHandler;

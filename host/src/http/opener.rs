@@ -158,7 +158,7 @@ impl Opener {
             handler.request(&mut dressed)?;
         }
         let opened = self.handlers.iter().find_map(|handler| handler.open(&dressed));
-        let mut response = opened.ok_or_else(|| UrlError::UnknownScheme(request.scheme()))??;
+        let mut response = opened.ok_or_else(|| UrlError::UnknownScheme(request.scheme().to_owned()))??;
         request.proxy = dressed.proxy;
         for handler in &self.handlers {
             response = handler.response(&request, response, self)?;

@@ -19,7 +19,7 @@ pub const IDLE_TIME: Duration = Duration::from_secs(30);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Place {
     /// `http` or `https` and the authority at its end, or the proxy that requests are sent to.
-    pub(super) origin: String,
+    pub(super) origin: Arc<str>,
     /// The proxy on the way, and its credentials: who may use it.
     pub(super) via: Option<String>,
 }

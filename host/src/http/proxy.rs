@@ -155,12 +155,10 @@ impl Handler for ProxyHandler {
     }
 
     fn request(&self, request: &mut Request) -> Result<(), UrlError> {
-        let scheme = request.scheme();
-        let Some(uri) = request.uri().filter(|_| matches!(scheme.as_str(), "http" | "https")) else { return Ok(()) };
-        self.0.check()?;
-        let port = uri.port().ok().flatten().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        let host = uri.host().unwrap_or("");
-        request.proxy = self.0.proxy_for(&scheme, host, port).cloned();
+        if request.is_http() {
+            self.0.check()?;
+            request.proxy = self.0.proxy_for(request.scheme(), request.host_name(), request.port()).cloned();
+        }
         Ok(())
     }
 }

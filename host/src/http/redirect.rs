@@ -2,12 +2,12 @@
 
 use std::io::Read as _;
 
-use tidemill_core::http::redirect::{Refused, goes_along};
+use tidemill_core::http::redirect::{Refused, goes_along, next_method};
 
 use super::error::HttpError;
 use super::headers::bytes_of;
 use super::opener::Handler;
-use super::request::{Data, URL_MAX};
+use super::request::URL_MAX;
 use super::{Opener, Request, Response, UrlError};
 
 /// How much of a redirect's own body is read, so that its connection can be used again.
@@ -25,7 +25,7 @@ impl Handler for RedirectHandler {
     }
 
     fn response(&self, request: &Request, response: Response, opener: &Opener) -> Result<Response, UrlError> {
-        if !matches!(request.scheme().as_str(), "http" | "https") {
+        if next_method(response.status, request.get_method()).is_none() || !request.is_http() {
             return Ok(response);
         }
         let mut trail = request.trail;
@@ -38,7 +38,7 @@ impl Handler for RedirectHandler {
             Err(refused) => return Err(HttpError::raise(response, Some(refused))),
         };
         // What was read from a reader is gone: it cannot be sent again.
-        if next.same_method && request.get_data().is_some_and(|data| !Data::is_rewindable(data)) {
+        if next.same_method && request.get_data().is_some_and(|data| !data.is_whole()) {
             return Err(HttpError::raise(response, None));
         }
         let Ok(mut onward) = request.redirected(next.url, next.method, next.same_method) else {

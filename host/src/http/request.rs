@@ -1,6 +1,7 @@
 //! What to open.
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,18 +26,29 @@ pub enum Data {
 }
 
 /// A reader that a request owns, for clones of the request to share.
-type Reader = Arc<Mutex<dyn Read + Send>>;
+pub(super) type Reader = Arc<Mutex<Source<dyn Read + Send>>>;
+
+/// A reader, and whether something was read from it: then that is gone.
+pub struct Source<R: ?Sized> {
+    begun: bool,
+    reader: R,
+}
 
 impl Data {
     /// Of a reader: as long as `length` says, or in chunks.
     pub fn from_reader(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
-        let reader: Reader = Arc::new(Mutex::new(reader));
+        let reader: Reader = Arc::new(Mutex::new(Source { begun: false, reader }));
         length.map_or_else(|| Self::Chunked(Arc::clone(&reader)), |length| Self::Sized(Arc::clone(&reader), length))
     }
 
-    /// Whether it can be sent another time.
-    pub(super) fn is_rewindable(&self) -> bool {
-        matches!(self, Self::Bytes(_))
+    /// Whether all of it can be sent now, be it the first time or another.
+    pub(super) fn is_whole(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Sized(reader, _) | Self::Chunked(reader) => {
+                !reader.lock().unwrap_or_else(PoisonError::into_inner).begun
+            }
+        }
     }
 }
 
@@ -70,7 +82,69 @@ impl From<Vec<u8>> for Data {
 
 /// Reads a piece of what a request sends.
 pub(super) fn read_piece(reader: &Reader, buf: &mut [u8]) -> std::io::Result<usize> {
-    reader.lock().unwrap_or_else(PoisonError::into_inner).read(buf)
+    let mut source = reader.lock().unwrap_or_else(PoisonError::into_inner);
+    source.begun = true;
+    source.reader.read(buf)
+}
+
+/// A URL, taken apart once: it is asked about at every step, and requests are copied as they go through handlers.
+#[derive(Debug)]
+struct Target {
+    url: String,
+    /// In lower case.
+    scheme: String,
+    authority: Range<usize>,
+    host: Range<usize>,
+    /// The scheme's, if it names none.
+    port: u16,
+    selector: Range<usize>,
+    /// Scheme and authority, in lower case.
+    origin: Arc<str>,
+}
+
+impl Target {
+    /// Of a URL, and name and password that stood in it.
+    fn new(url: &str) -> Result<(Self, Option<(String, String)>), UrlError> {
+        // Python strips `<URL:…>` and blanks around it; blanks within are encoded.
+        let text = tidemill_core::url::unwrap(url);
+        let mut url = if text.is_ascii() { text.to_owned() } else { Ascii(text).to_string() };
+        if url.len() > URL_MAX {
+            return Err(UrlError::Url(format!("longer than {URL_MAX} bytes")));
+        }
+        if url.contains(' ') {
+            url = url.replace(' ', "%20");
+        }
+        let malformed = |error: tidemill_core::url::Error| UrlError::Url(error.to_string());
+        let uri = Uri::parse(&url).map_err(malformed)?;
+        let scheme = uri.scheme().ok_or_else(|| UrlError::Url("it has no scheme".into()))?.to_ascii_lowercase();
+        let is_http = is_http(&scheme);
+        let host = uri.host().unwrap_or("");
+        if is_http && host.is_empty() {
+            return Err(UrlError::Url("it names no host".into()));
+        }
+        let port = uri.port().map_err(malformed)?.unwrap_or(if scheme == "https" { 443 } else { 80 });
+        // `scheme://` or `scheme:`.
+        let start = scheme.len() + if uri.authority().is_some() { 3 } else { 1 };
+        if let Some(userinfo) = uri.userinfo().filter(|_| is_http) {
+            let decoded = |text: &str| super::local::decoded(text).into_iter().map(char::from).collect::<String>();
+            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+            let known = (decoded(user), decoded(password));
+            // Without the part before the `@`, which is for us.
+            let without = [&url[..start], &url[start + userinfo.len() + 1..]].concat();
+            return Ok((Self::new(&without)?.0, Some(known)));
+        }
+        let authority = uri.authority().unwrap_or("");
+        let origin = format!("{scheme}://{}", authority.to_ascii_lowercase()).into();
+        let name = start + usize::from(authority.starts_with('['));
+        let (authority, host) = (start..start + authority.len(), name..name + host.len());
+        let selector = authority.end..url.find('#').unwrap_or(url.len());
+        Ok((Self { url, scheme, authority, host, port, selector, origin }, None))
+    }
+}
+
+/// Whether a scheme, in lower case, is one of HTTP.
+pub(super) fn is_http(scheme: &str) -> bool {
+    matches!(scheme, "http" | "https")
 }
 
 /// A request: a URL, and how to ask for it. As Python's `urllib.request.Request`.
@@ -84,7 +158,7 @@ pub(super) fn read_piece(reader: &Reader, buf: &mut [u8]) -> std::io::Result<usi
 /// ```
 #[derive(Clone, Debug)]
 pub struct Request {
-    url: String,
+    target: Arc<Target>,
     method: Option<String>,
     pub(super) headers: Headers,
     data: Option<Data>,
@@ -110,31 +184,9 @@ impl Request {
     /// # Errors
     /// [`UrlError::Url`]: it has no scheme, is malformed, or longer than [`URL_MAX`].
     pub fn new(url: &str) -> Result<Self, UrlError> {
-        // Python strips `<URL:…>` and blanks around it; blanks within are encoded.
-        let text = format!("{}", Ascii(tidemill_core::url::unwrap(url)));
-        if text.len() > URL_MAX {
-            return Err(UrlError::Url(format!("longer than {URL_MAX} bytes")));
-        }
-        let text = text.replace(' ', "%20");
-        let uri = Uri::parse(&text).map_err(|error| UrlError::Url(error.to_string()))?;
-        let scheme = uri.scheme().ok_or_else(|| UrlError::Url("it has no scheme".into()))?.to_ascii_lowercase();
-        let is_http = matches!(scheme.as_str(), "http" | "https");
-        if is_http && uri.host().is_none_or(str::is_empty) {
-            return Err(UrlError::Url("it names no host".into()));
-        }
-        uri.port().map_err(|error| UrlError::Url(error.to_string()))?;
-        let decoded = |text: &str| super::local::decoded(text).into_iter().map(char::from).collect::<String>();
-        let userinfo = uri.userinfo().filter(|_| is_http).map(|userinfo| {
-            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-            (decoded(user), decoded(password))
-        });
-        // Without the part before the `@`, which is for us.
-        let url = match uri.userinfo().filter(|_| is_http) {
-            Some(userinfo) => text.replacen(&format!("//{userinfo}@"), "//", 1),
-            None => text.clone(),
-        };
+        let (target, userinfo) = Target::new(url)?;
         Ok(Self {
-            url,
+            target: target.into(),
             method: None,
             headers: Headers::default(),
             data: None,
@@ -172,6 +224,19 @@ impl Request {
     pub fn compressed(mut self) -> Self {
         self.compressed = true;
         self.header("Accept-Encoding", "gzip, deflate, zstd")
+    }
+
+    /// Has the server say whether it wants the data before they are sent (`Expect: 100-continue`, RFC 9110 10.1.1): what it
+    /// refuses costs nothing to send, and what comes from a reader is still there for a redirect or a password. Who says
+    /// nothing within [`CONTINUE_TIME`](super::CONTINUE_TIME) gets them all the same.
+    pub fn expect_continue(self) -> Self {
+        self.header("Expect", "100-continue")
+    }
+
+    /// Whether the data are to wait for the server.
+    pub(super) fn expects_continue(&self) -> bool {
+        let told = self.get_header("Expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
+        told && self.data.is_some()
     }
 
     /// Waits so long for a connection and for each byte, whatever the opener's timeouts are.
@@ -231,31 +296,48 @@ impl Request {
     /// The URL, without a name and password.
     #[doc(alias = "get_full_url")]
     pub fn full_url(&self) -> &str {
-        &self.url
+        &self.target.url
     }
 
     /// The URL's scheme, in lower case.
     #[doc(alias = "type")]
-    pub fn scheme(&self) -> String {
-        self.uri().and_then(|uri| uri.scheme()).unwrap_or("").to_ascii_lowercase()
+    pub fn scheme(&self) -> &str {
+        &self.target.scheme
     }
 
     /// The URL's host, and its port if it has one.
     pub fn host(&self) -> &str {
-        self.uri().and_then(|uri| uri.authority()).unwrap_or("")
+        &self.target.url[self.target.authority.clone()]
     }
 
     /// What is asked of the server: the URL's path and query.
     pub fn selector(&self) -> &str {
-        let url = self.url.split('#').next().unwrap_or("");
-        let after = url.find("://").map_or(0, |at| at + 3);
-        url[after..].find(['/', '?']).map_or("", |at| &url[after + at..])
+        &self.target.url[self.target.selector.clone()]
+    }
+
+    /// The host alone, an address of IPv6 without its brackets.
+    pub(super) fn host_name(&self) -> &str {
+        &self.target.url[self.target.host.clone()]
+    }
+
+    /// The port; the scheme's if it names none.
+    pub(super) fn port(&self) -> u16 {
+        self.target.port
+    }
+
+    /// Scheme and authority, in lower case.
+    pub(super) fn origin(&self) -> &Arc<str> {
+        &self.target.origin
+    }
+
+    /// Whether it is one of HTTP.
+    pub(super) fn is_http(&self) -> bool {
+        is_http(self.scheme())
     }
 
     /// The host on whose behalf the request is made: its own, unless another is set.
     pub fn origin_req_host(&self) -> &str {
-        let own = || self.uri().and_then(|uri| uri.host()).unwrap_or("");
-        self.origin_req_host.as_deref().unwrap_or_else(own)
+        self.origin_req_host.as_deref().unwrap_or(self.host_name())
     }
 
     /// Whether nobody had a say in it.
@@ -265,12 +347,11 @@ impl Request {
 
     /// Whether it is made on behalf of another host.
     pub fn is_third_party(&self) -> bool {
-        let host = self.uri().and_then(|uri| uri.host()).unwrap_or("");
-        self.origin_req_host.as_deref().is_some_and(|other| !other.eq_ignore_ascii_case(host))
+        self.origin_req_host.as_deref().is_some_and(|other| !other.eq_ignore_ascii_case(self.host_name()))
     }
 
     pub(super) fn uri(&self) -> Option<Uri<'_>> {
-        Uri::parse(&self.url).ok()
+        Uri::parse(self.full_url()).ok()
     }
 
     /// To another URL and with another method, as a redirect has it.
@@ -279,7 +360,7 @@ impl Request {
         let origin = self.origin_req_host.clone().or_else(|| Some(self.origin_req_host().to_owned()));
         let data = self.data.clone().filter(|_| same_method);
         Ok(Self {
-            url: to.url,
+            target: to.target,
             userinfo: to.userinfo,
             method: Some(method.to_owned()),
             data,

@@ -1,6 +1,7 @@
 //! What comes back.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::mem;
 
 use super::{Headers, UrlError};
 
@@ -26,7 +27,44 @@ pub struct Response {
     length: Option<u64>,
     /// The fields with which this URL may be asked for again, without this module; `None` if they would not do.
     pub(crate) again: Option<Vec<(String, String)>>,
-    body: BufReader<Box<dyn Read + Send + Sync>>,
+    body: Body,
+}
+
+/// What reads a body.
+type Reader = Box<dyn Read + Send + Sync>;
+
+/// A body, buffered from when somebody asks for lines: a connection has a buffer of its own.
+struct Body {
+    bare: Reader,
+    buffered: Option<BufReader<Reader>>,
+}
+
+/// What a body is buffered in, in bytes.
+const BUFFER: usize = 16 << 10;
+
+impl Body {
+    fn new(bare: Reader) -> Self {
+        Self { bare, buffered: None }
+    }
+
+    fn buffered(&mut self) -> &mut BufReader<Reader> {
+        let bare = &mut self.bare;
+        let start = || BufReader::with_capacity(BUFFER, mem::replace(bare, Box::new(io::empty())));
+        self.buffered.get_or_insert_with(start)
+    }
+
+    fn into_reader(self) -> Reader {
+        self.buffered.map_or(self.bare, |buffered| Box::new(buffered))
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut self.buffered {
+            Some(buffered) => buffered.read(buf),
+            None => self.bare.read(buf),
+        }
+    }
 }
 
 impl Response {
@@ -36,14 +74,14 @@ impl Response {
         reason: String,
         headers: Headers,
         length: Option<u64>,
-        body: Box<dyn Read + Send + Sync>,
+        body: Reader,
     ) -> Self {
-        Self { url, status, reason, headers, length, again: None, body: BufReader::with_capacity(16 << 10, body) }
+        Self { url, status, reason, headers, length, again: None, body: Body::new(body) }
     }
 
-    /// With what a handler makes of the body. Nothing of it may have been read.
-    pub(super) fn map_body(self, map: impl FnOnce(Box<dyn Read + Send + Sync>) -> Box<dyn Read + Send + Sync>) -> Self {
-        let body = BufReader::with_capacity(16 << 10, map(self.body.into_inner()));
+    /// With what a handler makes of the body.
+    pub(super) fn map_body(self, map: impl FnOnce(Reader) -> Reader) -> Self {
+        let body = Body::new(map(self.body.into_reader()));
         Self { body, length: None, ..self }
     }
 
@@ -70,7 +108,9 @@ impl Response {
     /// lost here: who wants to keep it reads by [`Read`].
     #[doc(alias = "read")]
     pub fn read_up_to(&mut self, count: usize) -> Result<Vec<u8>, UrlError> {
-        let mut bytes = Vec::new();
+        // As much as is known to come, as far as that may be believed before it has.
+        let known = self.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(known.min(count).min(4 * BUFFER));
         (&mut self.body).take(count as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
@@ -93,7 +133,7 @@ impl Response {
     /// As [`read_up_to`](Self::read_up_to).
     pub fn readline(&mut self) -> Result<Vec<u8>, UrlError> {
         let mut line = Vec::new();
-        (&mut self.body).take(LINE_MAX as u64).read_until(b'\n', &mut line)?;
+        self.body.buffered().take(LINE_MAX as u64).read_until(b'\n', &mut line)?;
         Ok(line)
     }
 }
@@ -113,11 +153,11 @@ impl Read for Response {
 
 impl BufRead for Response {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.body.fill_buf()
+        self.body.buffered().fill_buf()
     }
 
     fn consume(&mut self, amount: usize) {
-        self.body.consume(amount);
+        self.body.buffered().consume(amount);
     }
 }
 

@@ -83,6 +83,17 @@ impl Wire {
         read.map_err(|error| self.told(error))
     }
 
+    /// The same, if it comes within so long.
+    pub(super) fn read_within(&mut self, buf: &mut [u8], wait: Duration) -> Result<Option<usize>, UrlError> {
+        let idle = std::mem::replace(&mut self.idle, wait);
+        let read = self.read(buf);
+        self.idle = idle;
+        match read {
+            Err(UrlError::Timeout(Phase::Idle)) => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
     pub(super) fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), UrlError> {
         while !bytes.is_empty() {
             self.arm()?;

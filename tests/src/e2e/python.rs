@@ -1,4 +1,4 @@
-//! Python's `http.server`: HTTP/1.0, no ranges.
+//! Servers in Python: its own `http.server` (HTTP/1.0, no ranges), and what a script makes.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -16,13 +16,24 @@ impl Python {
     pub fn new(folder: &Path) -> Self {
         let mut command = Command::new("python3");
         command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(folder);
+        // "Serving HTTP on 127.0.0.1 port 12345 (http://127.0.0.1:12345/) ..."
+        Self::start(command, |line| line.split(" port ").nth(1)?.split(' ').next())
+    }
+
+    /// Runs a script that prints its port.
+    pub fn script(path: &Path) -> Self {
+        let mut command = Command::new("python3");
+        command.arg(path);
+        Self::start(command, |line| Some(line.trim()))
+    }
+
+    fn start(mut command: Command, port: impl Fn(&str) -> Option<&str>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("python3 is needed: 'tests/run install'");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        // "Serving HTTP on 127.0.0.1 port 12345 (http://127.0.0.1:12345/) ..."
-        let port = line.split(" port ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("python3 -m http.server said {line:?}"));
+        let port = port(&line).and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("python3 said {line:?}"));
         Self { child, port }
     }
 

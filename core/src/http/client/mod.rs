@@ -30,6 +30,8 @@ mod tests;
 
 pub use request::Request;
 
+use core::mem::MaybeUninit;
+
 use super::body::{Body, Codings, Framing, Piece};
 use super::fields::Fields;
 use super::head::{HeadBuffer, HeadError};
@@ -318,9 +320,9 @@ impl<const HEAD: usize> Response<HEAD> {
 
 /// Reads a whole head and decides how the body is framed (RFC 9112 6.3).
 fn parse(head: &[u8], field_lines: &[u8], asked: Asked) -> Result<Meaning, Error> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Response::new(&mut headers);
-    match parsed.parse(head) {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut headers) {
         Ok(httparse::Status::Complete(_)) => {}
         Err(httparse::Error::TooManyHeaders) => return Err(Error::TooManyFields),
         Err(httparse::Error::Version) if head.starts_with(b"HTTP/") => return Err(Error::Version),

@@ -128,8 +128,8 @@ impl Handler for AuthHandler {
     }
 
     fn response(&self, request: &Request, response: Response, opener: &Opener) -> Result<Response, UrlError> {
-        let rewindable = request.get_data().is_none_or(super::Data::is_rewindable);
-        if response.status != 401 || request.auth_tries >= TRIES_MAX || !rewindable {
+        let whole = request.get_data().is_none_or(super::Data::is_whole);
+        if response.status != 401 || request.auth_tries >= TRIES_MAX || !whole {
             return Ok(response);
         }
         let asked: Vec<Challenge> = response.headers.get_all("WWW-Authenticate").flat_map(challenges).collect();
