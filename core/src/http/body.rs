@@ -14,7 +14,6 @@
 //! ```
 
 use super::chunked;
-use super::fields::Fields;
 use super::head::HeadBuffer;
 
 /// How a body is delimited.
@@ -144,15 +143,14 @@ pub(super) enum Codings {
 }
 
 impl Codings {
-    pub(super) fn of(fields: &Fields<'_>) -> Self {
-        fields.list("transfer-encoding").fold(Self::Absent, |before, coding| {
-            match (before, coding.eq_ignore_ascii_case(b"chunked")) {
-                _ if coding.is_empty() => Self::Invalid,
-                (Self::Absent, true) => Self::Chunked,
-                (Self::Coded, true) => Self::CodedChunked,
-                (Self::Absent | Self::Coded, false) => Self::Coded,
-                _ => Self::Invalid,
-            }
+    /// Of the elements of `Transfer-Encoding`.
+    pub(super) fn of<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Self {
+        codings.fold(Self::Absent, |before, coding| match (before, coding.eq_ignore_ascii_case(b"chunked")) {
+            _ if coding.is_empty() => Self::Invalid,
+            (Self::Absent, true) => Self::Chunked,
+            (Self::Coded, true) => Self::CodedChunked,
+            (Self::Absent | Self::Coded, false) => Self::Coded,
+            _ => Self::Invalid,
         })
     }
 }
@@ -160,10 +158,11 @@ impl Codings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::fields::Fields;
 
     #[test]
     fn only_the_last_coding_may_be_chunked() {
-        let codings = |lines| Codings::of(&Fields::new(lines));
+        let codings = |lines| Codings::of(Fields::new(lines).list("transfer-encoding"));
         assert_eq!(codings(b"\r\n"), Codings::Absent);
         assert_eq!(codings(b"Transfer-Encoding: Chunked\r\n\r\n"), Codings::Chunked);
         assert_eq!(codings(b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"), Codings::CodedChunked);

@@ -33,6 +33,11 @@ impl<'a> Fields<'a> {
         Self { lines }
     }
 
+    /// The lines `name: value`, each with its CR LF, as they came; perhaps with the empty line behind the last.
+    pub fn lines_as_sent(&self) -> &'a [u8] {
+        self.lines
+    }
+
     /// All fields, in order, as (name as sent, value without surrounding blanks). O(n) in the size of the head.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.lines().filter_map(|line| {
@@ -74,22 +79,36 @@ impl<'a> Fields<'a> {
 
     /// `Content-Length` (RFC 9110 8.6): digits only; repeated only with the same value.
     pub fn content_length(&self) -> Result<Option<u64>, BadLength> {
-        let mut length = None;
-        for element in self.list("content-length") {
-            let value = decimal(element).ok_or(BadLength)?;
-            if length.is_some_and(|before| before != value) {
-                return Err(BadLength);
-            }
-            length = Some(value);
-        }
-        Ok(length)
+        content_length(self.list("content-length"))
     }
 
     /// Whether the sender lets the connection live on (RFC 9112 9.3); `minor` is that of its version, 1.0 or 1.1.
     pub(super) fn keep_alive(&self, minor: u8) -> bool {
-        let says = |option: &[u8]| self.list("connection").any(|element| element.eq_ignore_ascii_case(option));
-        !says(b"close") && (minor > 0 || says(b"keep-alive"))
+        keep_alive(self.list("connection"), minor)
     }
+}
+
+/// [`Fields::content_length`] of the elements of `Content-Length`.
+pub(super) fn content_length<'a>(elements: impl Iterator<Item = &'a [u8]>) -> Result<Option<u64>, BadLength> {
+    let mut length = None;
+    for element in elements {
+        let value = decimal(element).ok_or(BadLength)?;
+        if length.is_some_and(|before| before != value) {
+            return Err(BadLength);
+        }
+        length = Some(value);
+    }
+    Ok(length)
+}
+
+/// [`Fields::keep_alive`] of the elements of `Connection`.
+pub(super) fn keep_alive<'a>(options: impl Iterator<Item = &'a [u8]>, minor: u8) -> bool {
+    let (mut close, mut keep) = (false, minor > 0);
+    for option in options {
+        close |= option.eq_ignore_ascii_case(b"close");
+        keep |= option.eq_ignore_ascii_case(b"keep-alive");
+    }
+    keep && !close
 }
 
 /// The length of the first line, with its LF. Eight bytes at a time, since every byte of every head comes by here several

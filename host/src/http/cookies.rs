@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidemill_core::cookie::{self, AnyDomain, Jar, JarView, Policy};
 
-use super::headers::bytes_of;
+use super::headers::{bytes_of, latin};
 use super::opener::Handler;
 use super::{Opener, Request, Response, UrlError};
 
@@ -88,11 +88,10 @@ impl Handler for CookieProcessor {
             return Ok(());
         }
         let Some(asked) = asked(request) else { return Ok(()) };
-        let mut out = vec![0; COOKIE_BYTES_MAX];
         let mut jar = self.jar.lock();
-        let written = jar.matching(&asked, now(), &*self.policy).write_to(&mut out);
-        // There is as much room as in the jar, but for the separators; more than that is more than any server takes.
-        let value: String = written.unwrap_or_default().iter().copied().map(char::from).collect();
+        // As much as in the jar, and what stands between.
+        let mut out = vec![0; jar.bytes() + "=; ".len() * jar.len()];
+        let value = latin(jar.matching(&asked, now(), &*self.policy).write_to(&mut out).unwrap_or_default());
         drop(jar);
         if !value.is_empty() {
             request.add_header("Cookie", &value);

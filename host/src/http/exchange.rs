@@ -8,7 +8,7 @@ use tidemill_core::http::body::Framing;
 use tidemill_core::http::client::{self, Asked};
 
 use super::connection::Connection;
-use super::headers::bytes_of;
+use super::headers::{bytes_of, latin};
 use super::opener::Handler;
 use super::pool::{Place, Pool};
 use super::proxy::Proxy;
@@ -204,7 +204,7 @@ fn again(request: &Request) -> Option<Vec<(String, String)>> {
 
 impl HttpHandler {
     fn exchange(&self, request: &Request) -> Result<Response, UrlError> {
-        let place = Place { origin: Arc::clone(request.origin()), via: request.proxy.as_ref().map(Proxy::key) };
+        let place = Place { target: Arc::clone(request.target()), via: request.proxy.as_ref().map(Proxy::key) };
         let kept = self.pool.take(&place);
         let (reused, mut connection) = match kept {
             Some(connection) => (true, connection),
@@ -230,11 +230,8 @@ impl HttpHandler {
             self.ask(request, &mut connection, false)?;
         }
         let head = connection.response.head();
-        let mut headers = Headers::with_capacity(16, 512);
-        for (name, value) in head.headers() {
-            headers.push_bytes(name, value);
-        }
-        let reason = head.reason().iter().copied().map(char::from).collect();
+        let headers = Headers::of_head(&head.fields());
+        let reason = latin(head.reason());
         let (status, length) = (
             head.status(),
             match head.framing() {

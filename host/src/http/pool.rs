@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::request::Target;
 
 /// The most connections that are kept; the one unused for longest has to go.
 pub const IDLE_MAX: usize = 16;
@@ -16,12 +17,18 @@ pub const IDLE_PER_ORIGIN: usize = 4;
 pub const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// What a connection leads to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// `http` or `https` and the authority at its end, or the proxy that requests are sent to.
-    pub(super) origin: Arc<str>,
+    /// What is at its end.
+    pub(super) target: Arc<Target>,
     /// The proxy on the way, and its credentials: who may use it.
     pub(super) via: Option<String>,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.target.same_server(&other.target) && self.via == other.via
+    }
 }
 
 /// Shared by an opener and the responses that still read from its connections.

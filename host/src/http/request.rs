@@ -1,5 +1,6 @@
 //! What to open.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use tidemill_core::http::redirect::Trail;
 use tidemill_core::url::{Ascii, Uri};
 
+use super::headers::latin;
 use super::proxy::Proxy;
 use super::{Headers, UrlError};
 
@@ -89,17 +91,15 @@ pub(super) fn read_piece(reader: &Reader, buf: &mut [u8]) -> std::io::Result<usi
 
 /// A URL, taken apart once: it is asked about at every step, and requests are copied as they go through handlers.
 #[derive(Debug)]
-struct Target {
+pub(super) struct Target {
     url: String,
     /// In lower case.
-    scheme: String,
+    scheme: Cow<'static, str>,
     authority: Range<usize>,
     host: Range<usize>,
     /// The scheme's, if it names none.
     port: u16,
     selector: Range<usize>,
-    /// Scheme and authority, in lower case.
-    origin: Arc<str>,
 }
 
 impl Target {
@@ -116,7 +116,11 @@ impl Target {
         }
         let malformed = |error: tidemill_core::url::Error| UrlError::Url(error.to_string());
         let uri = Uri::parse(&url).map_err(malformed)?;
-        let scheme = uri.scheme().ok_or_else(|| UrlError::Url("it has no scheme".into()))?.to_ascii_lowercase();
+        let scheme = match uri.scheme().ok_or_else(|| UrlError::Url("it has no scheme".into()))? {
+            "http" => Cow::Borrowed("http"),
+            "https" => Cow::Borrowed("https"),
+            other => other.to_ascii_lowercase().into(),
+        };
         let is_http = is_http(&scheme);
         let host = uri.host().unwrap_or("");
         if is_http && host.is_empty() {
@@ -126,7 +130,7 @@ impl Target {
         // `scheme://` or `scheme:`.
         let start = scheme.len() + if uri.authority().is_some() { 3 } else { 1 };
         if let Some(userinfo) = uri.userinfo().filter(|_| is_http) {
-            let decoded = |text: &str| super::local::decoded(text).into_iter().map(char::from).collect::<String>();
+            let decoded = |text: &str| latin(&super::local::decoded(text));
             let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
             let known = (decoded(user), decoded(password));
             // Without the part before the `@`, which is for us.
@@ -134,11 +138,19 @@ impl Target {
             return Ok((Self::new(&without)?.0, Some(known)));
         }
         let authority = uri.authority().unwrap_or("");
-        let origin = format!("{scheme}://{}", authority.to_ascii_lowercase()).into();
         let name = start + usize::from(authority.starts_with('['));
         let (authority, host) = (start..start + authority.len(), name..name + host.len());
         let selector = authority.end..url.find('#').unwrap_or(url.len());
-        Ok((Self { url, scheme, authority, host, port, selector, origin }, None))
+        Ok((Self { url, scheme, authority, host, port, selector }, None))
+    }
+
+    fn authority(&self) -> &str {
+        &self.url[self.authority.clone()]
+    }
+
+    /// Whether a connection to the one is one to the other. `http://h` and `http://h:80` count as two.
+    pub(super) fn same_server(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.authority().eq_ignore_ascii_case(other.authority())
     }
 }
 
@@ -307,7 +319,7 @@ impl Request {
 
     /// The URL's host, and its port if it has one.
     pub fn host(&self) -> &str {
-        &self.target.url[self.target.authority.clone()]
+        self.target.authority()
     }
 
     /// What is asked of the server: the URL's path and query.
@@ -325,9 +337,9 @@ impl Request {
         self.target.port
     }
 
-    /// Scheme and authority, in lower case.
-    pub(super) fn origin(&self) -> &Arc<str> {
-        &self.target.origin
+    /// The URL, taken apart.
+    pub(super) fn target(&self) -> &Arc<Target> {
+        &self.target
     }
 
     /// Whether it is one of HTTP.

@@ -33,7 +33,7 @@ pub use request::Request;
 use core::mem::MaybeUninit;
 
 use super::body::{Body, Codings, Framing, Piece};
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::head::{HeadBuffer, HeadError};
 use super::{MAX_FIELDS, chunked};
 
@@ -299,7 +299,7 @@ impl<const HEAD: usize> Response<HEAD> {
             if !whole {
                 return Ok((taken, Event::NeedMore));
             }
-            let meaning = parse(self.buffer.bytes(), self.buffer.field_lines(), self.asked)?;
+            let meaning = parse(self.buffer.bytes(), self.asked)?;
             if meaning.status >= 200 || meaning.switched {
                 self.meaning = meaning;
                 self.state = State::Body(Body::new(meaning.framing));
@@ -319,7 +319,7 @@ impl<const HEAD: usize> Response<HEAD> {
 }
 
 /// Reads a whole head and decides how the body is framed (RFC 9112 6.3).
-fn parse(head: &[u8], field_lines: &[u8], asked: Asked) -> Result<Meaning, Error> {
+fn parse(head: &[u8], asked: Asked) -> Result<Meaning, Error> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut headers) {
@@ -335,9 +335,13 @@ fn parse(head: &[u8], field_lines: &[u8], asked: Asked) -> Result<Meaning, Error
     if matches!((asked, status), (Asked::Upgrade, 101) | (Asked::Tunnel, 200..=299)) {
         return Ok(Meaning { status, framing: Framing::None, switched: true, ..Meaning::UNKNOWN });
     }
-    let fields = Fields::new(field_lines);
-    let content_length = fields.content_length().map_err(|_| Error::ContentLength)?;
-    let codings = Codings::of(&fields);
+    // As `Fields::list`, of what has been taken apart already.
+    let list = |name: &'static str| {
+        let named = parsed.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        named.flat_map(|header| header.value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+    };
+    let content_length = fields::content_length(list("content-length")).map_err(|_| Error::ContentLength)?;
+    let codings = Codings::of(list("transfer-encoding"));
     let framing = match codings {
         Codings::Invalid => return Err(Error::TransferEncoding),
         _ if asked == Asked::Head || status < 200 || matches!(status, 204 | 304) => Framing::None,
@@ -353,7 +357,7 @@ fn parse(head: &[u8], field_lines: &[u8], asked: Asked) -> Result<Meaning, Error
         framing,
         content_length: if codings == Codings::Absent { content_length } else { None },
         transfer_coded: matches!(codings, Codings::CodedChunked | Codings::Coded),
-        keep_alive: fields.keep_alive(minor) && !doubtful,
+        keep_alive: fields::keep_alive(list("connection"), minor) && !doubtful,
         switched: false,
     })
 }

@@ -277,7 +277,7 @@ fn names_a_version(line: &[u8]) -> bool {
 /// How the body is framed (RFC 9112 6.3), as far as there are no two opinions about it.
 fn framing(fields: &Fields<'_>, minor: u8) -> Result<Framing, Error> {
     let length = fields.content_length().map_err(|_| Error::ContentLength)?;
-    match Codings::of(fields) {
+    match Codings::of(fields.list("transfer-encoding")) {
         Codings::Absent => Ok(length.map_or(Framing::None, Framing::Length)),
         Codings::Invalid => Err(Error::TransferEncoding),
         _ if length.is_some() || minor == 0 => Err(Error::TransferEncoding),
