@@ -1,9 +1,15 @@
 //! What a thread waits at until as much has ended as it waits for.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Thread, current, lock, park, park_timeout};
+
+/// How long who waits at a gate sleeps at first. Falling asleep offers his core to the system for whoever waits for
+/// another, and the system does not move a thread that ran within the last half a millisecond. Where two workers have come
+/// to share a core, that is just when he falls asleep: he waits for one of the two, who is seen to as the other's turn ends.
+/// Offered once only, the core may stay idle for ten milliseconds and more.
+const NAPS: [Duration; 3] = [Duration::from_micros(600), Duration::from_micros(1_200), Duration::from_micros(2_400)];
 
 /// Opens when it was told often enough. The thread that made it waits; any thread tells.
 #[derive(Debug)]
@@ -47,6 +53,15 @@ impl Gate {
 
     /// Waits until it is open, or `deadline` has come. Whether it is open.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> bool {
+        for nap in NAPS {
+            if self.is_open() {
+                return true;
+            }
+            if deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < nap) {
+                break;
+            }
+            park_timeout(nap);
+        }
         while !self.is_open() {
             if !sleep(deadline) {
                 return self.is_open();
