@@ -1,163 +1,69 @@
-//! The arena: records in the order in which cookies are sent, their text in one run of bytes without gaps.
+//! The arena: records in the order in which cookies are sent, their text in one run of bytes.
 //!
 //! Kept true between calls: records are sorted by length of path, longest first, then by age, which is the order of
 //! `Cookie` (5.8.3), so nothing is ever sorted; no two have the same name, domain, host-only flag and path; their blocks
-//! of bytes (name, value, domain, path) cover `bytes[..used]` exactly; `sharing` counts the records of one domain.
+//! of bytes (name, value, domain, path, and what is spare) cover `bytes[..used]` exactly; `spare` adds up what is spare;
+//! `sharing` counts the records of one domain.
 //!
-//! To remove a cookie closes the gap, which moves half the bytes on average: a microsecond for the 30 KB of 300 cookies.
+//! A value that is replaced by a shorter one leaves its bytes to the cookie, for the next: values change all the time, and
+//! mostly within some length. What is spare is taken back before any cookie has to leave for want of room. To close a gap
+//! moves half the bytes on average: a microsecond for the 30 KB of 300 cookies.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 
-use super::domain::{domain_hash, fold};
-use super::{Cookie, Ignored, Rules, SameSite, Stored};
+use super::record::{Record, Traits};
+use super::{Cookie, Ignored, Rules, Stored};
 
 /// Cookies beyond these many of one domain have to leave first, unless the jar is told otherwise (5.7).
 const PER_DOMAIN: u16 = 50;
-
-/// Where a cookie lies and what is asked of it without looking there.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Record {
-    at: u32,
-    name: u16,
-    value: u16,
-    domain: u16,
-    pub(super) path: u16,
-    /// `u64::MAX`: with the session.
-    pub(super) expires: u64,
-    /// When it was last set or sent, in the jar's count of such events.
-    pub(super) used: u64,
-    pub(super) domain_hash: u32,
-    key_hash: u32,
-    /// How many cookies have this domain, this one among them.
-    sharing: u16,
-    flags: u8,
-}
-
-impl Record {
-    const HOST_ONLY: u8 = 1;
-    const SECURE: u8 = 2;
-    const HTTP_ONLY: u8 = 4;
-    const PERSISTENT: u8 = 8;
-    const SAME_SITE: u8 = 16;
-
-    const EMPTY: Self = Self {
-        at: 0,
-        name: 0,
-        value: 0,
-        domain: 0,
-        path: 0,
-        expires: 0,
-        used: 0,
-        domain_hash: 0,
-        key_hash: 0,
-        sharing: 0,
-        flags: 0,
-    };
-
-    /// `None`: a part is too long.
-    fn of(cookie: &Cookie<'_>) -> Option<Self> {
-        let len = |part: &[u8]| u16::try_from(part.len()).ok();
-        let domain_hash = domain_hash(cookie.domain.as_bytes());
-        let key = cookie.name.iter().chain(b"\0").chain(cookie.path).copied();
-        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-        Some(Self {
-            name: len(cookie.name)?,
-            value: len(cookie.value)?,
-            domain: len(cookie.domain.as_bytes())?,
-            path: len(cookie.path)?,
-            expires: cookie.expires.unwrap_or(u64::MAX),
-            domain_hash,
-            key_hash: fold(domain_hash, key),
-            flags: flag(cookie.host_only, Self::HOST_ONLY)
-                | flag(cookie.secure, Self::SECURE)
-                | flag(cookie.http_only, Self::HTTP_ONLY)
-                | flag(cookie.expires.is_some(), Self::PERSISTENT)
-                | (cookie.same_site as u8 * Self::SAME_SITE),
-            ..Self::EMPTY
-        })
-    }
-
-    fn len(&self) -> usize {
-        [self.name, self.value, self.domain, self.path].into_iter().map(usize::from).sum()
-    }
-
-    pub(super) fn is_expired(&self, now: u64) -> bool {
-        self.flags & Self::PERSISTENT != 0 && self.expires <= now
-    }
-
-    fn is_secure(&self) -> bool {
-        self.flags & Self::SECURE != 0
-    }
-
-    fn is_host_only(&self) -> bool {
-        self.flags & Self::HOST_ONLY != 0
-    }
-
-    /// Name, value, domain and path.
-    fn parts<'j>(&self, bytes: &'j [u8]) -> [&'j [u8]; 4] {
-        let mut rest = bytes.get(self.at as usize..).unwrap_or_default();
-        [self.name, self.value, self.domain, self.path].map(|len| {
-            let (part, after) = rest.split_at_checked(len.into()).unwrap_or_default();
-            rest = after;
-            part
-        })
-    }
-
-    pub(super) fn domain<'j>(&self, bytes: &'j [u8]) -> &'j [u8] {
-        self.parts(bytes)[2]
-    }
-
-    pub(super) fn cookie<'j>(&self, bytes: &'j [u8]) -> Cookie<'j> {
-        let [name, value, domain, path] = self.parts(bytes);
-        Cookie {
-            name,
-            value,
-            // It was text when it came in.
-            domain: core::str::from_utf8(domain).unwrap_or_default(),
-            host_only: self.is_host_only(),
-            path,
-            expires: (self.flags & Self::PERSISTENT != 0).then_some(self.expires),
-            secure: self.is_secure(),
-            http_only: self.flags & Self::HTTP_ONLY != 0,
-            same_site: match self.flags / Self::SAME_SITE {
-                1 => SameSite::None,
-                2 => SameSite::Lax,
-                3 => SameSite::Strict,
-                _ => SameSite::Unspecified,
-            },
-        }
-    }
-}
 
 /// Where the records and the bytes of a jar are. Only [`Jar`] has it.
 pub trait Storage: sealed::Sealed {}
 
 mod sealed {
-    use super::Record;
+    use super::{Parts, PartsMut};
 
     pub trait Sealed {
-        fn parts(&self) -> (&[Record], &[u8]);
-        fn parts_mut(&mut self) -> (&mut [Record], &mut [u8]);
+        fn parts(&self) -> Parts<'_>;
+        fn parts_mut(&mut self) -> PartsMut<'_>;
     }
+}
+
+/// What a storage has: of each cookie at one index its record, mark and key, and the bytes of all.
+pub struct Parts<'j> {
+    records: &'j [Record],
+    marks: &'j [u32],
+    keys: &'j [u32],
+    bytes: &'j [u8],
+}
+
+/// The same, to change.
+pub struct PartsMut<'j> {
+    records: &'j mut [Record],
+    marks: &'j mut [u32],
+    keys: &'j mut [u32],
+    bytes: &'j mut [u8],
 }
 
 /// The storage of a [`Jar`].
 struct Arrays<const COOKIES: usize, const BYTES: usize> {
     records: [Record; COOKIES],
+    marks: [u32; COOKIES],
+    keys: [u32; COOKIES],
     bytes: [u8; BYTES],
 }
 
 impl<const COOKIES: usize, const BYTES: usize> Storage for Arrays<COOKIES, BYTES> {}
 
 impl<const COOKIES: usize, const BYTES: usize> sealed::Sealed for Arrays<COOKIES, BYTES> {
-    fn parts(&self) -> (&[Record], &[u8]) {
-        (&self.records, &self.bytes)
+    fn parts(&self) -> Parts<'_> {
+        Parts { records: &self.records, marks: &self.marks, keys: &self.keys, bytes: &self.bytes }
     }
 
-    fn parts_mut(&mut self) -> (&mut [Record], &mut [u8]) {
-        (&mut self.records, &mut self.bytes)
+    fn parts_mut(&mut self) -> PartsMut<'_> {
+        let Self { records, marks, keys, bytes } = self;
+        PartsMut { records, marks, keys, bytes }
     }
 }
 
@@ -167,12 +73,13 @@ pub struct JarView<S: Storage + ?Sized = dyn Storage> {
     per_domain: u16,
     len: usize,
     used: usize,
-    /// Counts what changes `Record::used`. It takes longer than the world to wrap.
-    events: u64,
+    spare: usize,
+    /// Counts what changes `Record::used`.
+    events: u32,
     storage: S,
 }
 
-/// A jar for at most `COOKIES` cookies, whose names, values, domains and paths take at most `BYTES` bytes together.
+/// A jar for at most `COOKIES` cookies, whose names, values, marks and paths take at most `BYTES` bytes together.
 /// It takes 40 bytes for each cookie besides these. At most 65,535 cookies and 4 GiB are used.
 ///
 /// What it can do stands at [`JarView`]; the [module](super) has an example. [`Jar::new`] is constant, so a jar may be a
@@ -190,8 +97,9 @@ impl<const COOKIES: usize, const BYTES: usize> Jar<COOKIES, BYTES> {
 
     /// An empty jar.
     pub const fn with_rules(rules: Rules) -> Self {
-        let storage = Arrays { records: [const { Record::EMPTY }; COOKIES], bytes: [0; BYTES] };
-        Self(JarView { rules, per_domain: PER_DOMAIN, len: 0, used: 0, events: 0, storage })
+        let records = [const { Record::EMPTY }; COOKIES];
+        let storage = Arrays { records, marks: [0; COOKIES], keys: [0; COOKIES], bytes: [0; BYTES] };
+        Self(JarView { rules, per_domain: PER_DOMAIN, len: 0, used: 0, spare: 0, events: 0, storage })
     }
 }
 
@@ -252,26 +160,26 @@ impl JarView {
 
     /// How many bytes their text takes.
     pub fn bytes(&self) -> usize {
-        self.used
+        self.used - self.spare
     }
 
     /// For how many cookies and bytes there is room.
     pub fn capacity(&self) -> (usize, usize) {
-        let (records, bytes) = self.storage.parts();
+        let Parts { records, bytes, .. } = self.storage.parts();
         (records.len().min(u16::MAX.into()), bytes.len().min(u32::MAX as usize))
     }
 
     /// All cookies, in the order in which they would be sent: longest path first, then oldest first. To put them into
     /// another jar in this order keeps it.
     pub fn iter(&self) -> impl Iterator<Item = Cookie<'_>> {
-        let (records, bytes) = self.parts();
+        let Parts { records, bytes, .. } = self.parts();
         records.iter().map(|record| record.cookie(bytes))
     }
 
     /// Removes every cookie that `keep` does not want. O(cookies + bytes) for each removed.
     pub fn retain(&mut self, mut keep: impl FnMut(&Cookie<'_>) -> bool) {
         for index in (0..self.len).rev() {
-            let (records, bytes) = self.parts();
+            let Parts { records, bytes, .. } = self.parts();
             if records.get(index).is_some_and(|record| !keep(&record.cookie(bytes))) {
                 self.remove_at(index);
             }
@@ -292,7 +200,7 @@ impl JarView {
 
     /// Removes all cookies.
     pub fn clear(&mut self) {
-        (self.len, self.used) = (0, 0);
+        (self.len, self.used, self.spare) = (0, 0, 0);
     }
 
     /// Removes the cookies that live until the session is over, as it now is.
@@ -334,13 +242,13 @@ impl JarView {
             return Err(Ignored::Domain);
         }
         let mut new = Record::of(cookie).ok_or(Ignored::TooLarge)?;
+        let traits = Traits::of(cookie);
         let (most, room) = self.capacity();
         if most == 0 || new.len() > room {
             return Err(Ignored::TooLarge);
         }
-        self.events += 1;
-        new.used = self.events;
-        let before = self.find(&new, cookie);
+        new.used = self.event();
+        let before = self.find(traits.key, cookie);
         if cookie.is_expired(now) {
             before.inspect(|index| self.remove_at(*index));
             return Ok(Stored::Expired);
@@ -351,144 +259,220 @@ impl JarView {
                 self.remove_at(index);
                 index
             }
-            None => self.parts().0.partition_point(|record| record.path >= new.path),
+            None => self.parts().records.partition_point(|record| record.path >= new.path),
         };
-        while self.len == most || self.used + new.len() > room {
-            let gone = self.victim(&new, cookie.domain, now).ok_or(Ignored::Full)?;
+        while self.len == most || self.bytes() + new.len() > room {
+            let gone = self.victim(&new, traits.mark, cookie.domain, now).ok_or(Ignored::Full)?;
             self.remove_at(gone);
             place -= usize::from(gone < place);
         }
-        self.insert_at(place, new, cookie);
+        while self.used + new.len() > room && self.squeeze() {}
+        self.insert_at(place, new, traits, cookie);
         Ok(if before.is_some() { Stored::Replaced } else { Stored::New })
     }
 
-    /// The records in use, and the bytes.
-    fn parts(&self) -> (&[Record], &[u8]) {
-        let (records, bytes) = self.storage.parts();
-        (records.get(..self.len).unwrap_or_default(), bytes)
+    /// What is in use of each part.
+    fn parts(&self) -> Parts<'_> {
+        let Parts { records, marks, keys, bytes } = self.storage.parts();
+        let (records, marks) = (records.get(..self.len), marks.get(..self.len));
+        Parts {
+            records: records.unwrap_or_default(),
+            marks: marks.unwrap_or_default(),
+            keys: keys.get(..self.len).unwrap_or_default(),
+            bytes,
+        }
     }
 
-    /// The same to change; a use of them now counts as event `.2`.
-    pub(super) fn touch(&mut self) -> (&mut [Record], &[u8], u64) {
+    /// The records, to be used in an event (`.3`), their marks, and the bytes.
+    pub(super) fn touch(&mut self) -> (&mut [Record], &[u32], &[u8], u32) {
+        let event = self.event();
+        let PartsMut { records, marks, bytes, .. } = self.storage.parts_mut();
+        let (records, marks) = (records.get_mut(..self.len), marks.get(..self.len));
+        (records.unwrap_or_default(), marks.unwrap_or_default(), bytes, event)
+    }
+
+    /// Counts an event. When no number is left, all that was before counts as equally long ago.
+    fn event(&mut self) -> u32 {
+        if self.events == u32::MAX {
+            self.storage.parts_mut().records.iter_mut().for_each(|record| record.used = 0);
+            self.events = 0;
+        }
         self.events += 1;
-        let (records, bytes) = self.storage.parts_mut();
-        (records.get_mut(..self.len).unwrap_or_default(), bytes, self.events)
+        self.events
     }
 
     /// Where the cookie is that a new one would replace.
-    fn find(&self, new: &Record, cookie: &Cookie<'_>) -> Option<usize> {
-        let (records, bytes) = self.parts();
-        records.iter().position(|record| {
-            record.key_hash == new.key_hash && record.is_host_only() == cookie.host_only && {
-                let [name, _, domain, path] = record.parts(bytes);
-                name == cookie.name && path == cookie.path && domain.eq_ignore_ascii_case(cookie.domain.as_bytes())
-            }
-        })
+    fn find(&self, key: u32, cookie: &Cookie<'_>) -> Option<usize> {
+        let Parts { records, keys, bytes, .. } = self.parts();
+        let is_it = |record: &Record| {
+            let [name, _, domain, path] = record.parts(bytes);
+            record.is_host_only() == cookie.host_only
+                && name == cookie.name
+                && path == cookie.path
+                && domain.eq_ignore_ascii_case(cookie.domain.as_bytes())
+        };
+        let within = |from: usize, keys: &[u32]| {
+            let records = records.get(from..).unwrap_or_default();
+            let same = keys.iter().zip(records).position(|(other, record)| *other == key && is_it(record));
+            same.map(|at| from + at)
+        };
+        // So many at once, as processors can.
+        let (groups, rest) = keys.as_chunks::<16>();
+        let near = groups
+            .iter()
+            .enumerate()
+            .filter(|(_, keys)| keys.iter().fold(0, |any, other| any | u8::from(*other == key)) != 0);
+        let mut found = near.filter_map(|(group, keys)| within(group * 16, keys));
+        found.next().or_else(|| within(groups.len() * 16, rest))
     }
 
     /// Replaces a cookie where it lies, if there is room for the new value without another's leaving.
     fn overwrite(&mut self, index: usize, new: Record, cookie: &Cookie<'_>) -> bool {
-        let used = self.used;
-        let (records, bytes) = self.storage.parts_mut();
-        let Some(old) = records.get(index).copied() else { return false };
-        let len = used - usize::from(old.value) + usize::from(new.value);
-        if len > bytes.len() {
+        let (_, room) = self.capacity();
+        let old = |jar: &Self| jar.parts().records.get(index).copied().unwrap_or(Record::EMPTY);
+        if self.bytes() - old(self).len() + new.len() > room {
             return false;
         }
-        let at = old.at as usize + usize::from(old.name);
-        if new.value != old.value {
-            bytes.copy_within(at + usize::from(old.value)..used, at + usize::from(new.value));
-            let shift = u32::from(new.value).wrapping_sub(u32::from(old.value));
-            for record in records.iter_mut().take(self.len) {
-                record.at = if record.at > old.at { record.at.wrapping_add(shift) } else { record.at };
-            }
+        // What is taken back may be its own: then it lacks more than before.
+        let lacks = |jar: &Self| new.len().saturating_sub(old(jar).room());
+        while self.used + lacks(self) > room && self.squeeze() {}
+        let more = lacks(self);
+        if more > 0 {
+            self.widen(index, more);
         }
-        if let (Some(value), Some(record)) = (bytes.get_mut(at..at + cookie.value.len()), records.get_mut(index)) {
-            value.copy_from_slice(cookie.value);
-            *record = Record { at: old.at, sharing: old.sharing, ..new };
+        let old = old(self);
+        let record = Record { at: old.at, sharing: old.sharing, spare: (old.room() - new.len()) as u16, ..new };
+        self.spare = self.spare - usize::from(old.spare) + usize::from(record.spare);
+        let PartsMut { records, bytes, .. } = self.storage.parts_mut();
+        record.write(cookie, bytes);
+        if let Some(place) = records.get_mut(index) {
+            *place = record;
         }
-        self.used = len;
         true
     }
 
-    fn insert_at(&mut self, index: usize, mut new: Record, cookie: &Cookie<'_>) {
+    /// Takes back what is spare of the cookie that has most; false: none has any.
+    fn squeeze(&mut self) -> bool {
+        let records = self.parts().records.iter().enumerate();
+        let most = records.max_by_key(|(_, record)| record.spare).filter(|(_, record)| record.spare > 0);
+        let Some((index, record)) = most.map(|(index, record)| (index, *record)) else { return false };
+        if let Some(record) = self.storage.parts_mut().records.get_mut(index) {
+            record.spare = 0;
+        }
+        self.spare -= usize::from(record.spare);
+        self.close(record.at as usize + record.len(), record.spare.into());
+        true
+    }
+
+    /// Gives a cookie so many spare bytes more. They must be there.
+    fn widen(&mut self, index: usize, more: usize) {
         let (used, len) = (self.used, self.len);
-        let (records, bytes) = self.storage.parts_mut();
+        let PartsMut { records, bytes, .. } = self.storage.parts_mut();
+        let Some(record) = records.get_mut(index) else { return };
+        let end = record.at as usize + record.room();
+        record.spare += more as u16;
+        bytes.copy_within(end..used, end + more);
+        for record in records.iter_mut().take(len).filter(|record| record.at as usize >= end) {
+            record.at += more as u32;
+        }
+        (self.used, self.spare) = (used + more, self.spare + more);
+    }
+
+    /// Closes a gap: what lies behind it moves up.
+    fn close(&mut self, gap: usize, len: usize) {
+        let (used, count) = (self.used, self.len);
+        let PartsMut { records, bytes, .. } = self.storage.parts_mut();
+        bytes.copy_within(gap + len..used, gap);
+        for record in records.iter_mut().take(count).filter(|record| record.at as usize > gap) {
+            record.at -= len as u32;
+        }
+        self.used = used - len;
+    }
+
+    fn insert_at(&mut self, index: usize, mut new: Record, traits: Traits, cookie: &Cookie<'_>) {
+        let (used, len) = (self.used, self.len);
+        let PartsMut { records, marks, keys, bytes } = self.storage.parts_mut();
         new.at = used as u32;
-        let mut at = used;
-        for part in [cookie.name, cookie.value, cookie.domain.as_bytes(), cookie.path] {
-            if let Some(room) = bytes.get_mut(at..at + part.len()) {
-                room.copy_from_slice(part);
-                at += part.len();
-            }
-        }
-        let domain = used + usize::from(new.name) + usize::from(new.value);
-        if let Some(domain) = bytes.get_mut(domain..domain + usize::from(new.domain)) {
-            domain.make_ascii_lowercase();
-        }
+        new.write(cookie, bytes);
         new.sharing = 1;
-        for record in records.iter_mut().take(len).filter(|record| record.domain_hash == new.domain_hash) {
+        for (record, _) in records.iter_mut().zip(&*marks).take(len).filter(|(_, mark)| **mark == traits.mark) {
             if record.domain(bytes) == new.domain(bytes) {
                 record.sharing += 1;
                 new.sharing = record.sharing;
             }
         }
-        if let Some(tail) = records.get_mut(index..=len) {
-            tail.rotate_right(1);
-            tail[0] = new;
-            (self.used, self.len) = (at, len + 1);
-        }
+        insert(records, index, len, new);
+        insert(marks, index, len, traits.mark);
+        insert(keys, index, len, traits.key);
+        (self.used, self.len) = (used + new.len(), len + 1);
     }
 
     fn remove_at(&mut self, index: usize) {
-        let (used, len) = (self.used, self.len);
-        let (records, bytes) = self.storage.parts_mut();
-        let Some(gone) = records.get(index).copied() else { return };
-        for record in records.iter_mut().take(len).filter(|record| record.domain_hash == gone.domain_hash) {
+        let len = self.len;
+        let PartsMut { records, marks, keys, bytes } = self.storage.parts_mut();
+        let (Some(gone), Some(mark)) = (records.get(index).copied(), marks.get(index).copied()) else { return };
+        for (record, _) in records.iter_mut().zip(&*marks).take(len).filter(|(_, other)| **other == mark) {
             record.sharing -= u16::from(record.domain(bytes) == gone.domain(bytes));
         }
-        for record in records.iter_mut().take(len).filter(|record| record.at > gone.at) {
-            record.at -= gone.len() as u32;
-        }
-        bytes.copy_within(gone.at as usize + gone.len()..used, gone.at as usize);
         records.copy_within(index + 1..len, index);
-        (self.used, self.len) = (used - gone.len(), len - 1);
+        marks.copy_within(index + 1..len, index);
+        keys.copy_within(index + 1..len, index);
+        (self.len, self.spare) = (len - 1, self.spare - usize::from(gone.spare));
+        self.close(gone.at as usize, gone.room());
     }
 
     /// Who has to leave for a new cookie (5.7, "remove excess cookies"). `None`: the new one.
-    fn victim(&self, new: &Record, domain: &str, now: u64) -> Option<usize> {
-        let (records, bytes) = self.parts();
-        let is_same = |record: &Record| {
-            record.domain_hash == new.domain_hash && record.domain(bytes).eq_ignore_ascii_case(domain.as_bytes())
+    fn victim(&self, new: &Record, mark: u32, domain: &str, now: u64) -> Option<usize> {
+        let Parts { records, marks, bytes, .. } = self.parts();
+        let all = || records.iter().zip(marks);
+        let is_same = |(record, other): (&Record, &u32)| {
+            *other == mark && record.domain(bytes).eq_ignore_ascii_case(domain.as_bytes())
         };
-        let sharing = records.iter().find(|record| is_same(record)).map_or(1, |record| record.sharing + 1);
+        let sharing = all().find(|one| is_same(*one)).map_or(1, |(record, _)| record.sharing + 1);
         let worth = |record: &Record, sharing: u16| match (sharing > self.per_domain, record.is_secure()) {
             _ if record.is_expired(now) => 0,
             (true, false) => 1,
             (true, true) => 2,
             (false, _) => 3,
         };
-        let all = records.iter().enumerate().map(|(index, record)| {
-            let sharing = if is_same(record) { sharing } else { record.sharing };
+        let worths = all().enumerate().map(|(index, one)| {
+            let (record, _) = one;
+            let sharing = if is_same(one) { sharing } else { record.sharing };
             (worth(record, sharing), record.used, index)
         });
-        let (least, _, index) = all.min()?;
+        let (least, _, index) = worths.min()?;
         (least <= worth(new, sharing)).then_some(index)
+    }
+
+    /// Has the next event begin the count anew. For tests.
+    #[cfg(test)]
+    pub(super) fn exhaust_events(&mut self) {
+        self.events = u32::MAX;
     }
 
     /// Whether what is kept true is true. For tests.
     #[cfg(test)]
     pub(super) fn is_sound(&self) -> bool {
-        let (records, bytes) = self.parts();
-        let mut blocks: std::vec::Vec<_> = records.iter().map(|record| (record.at as usize, record.len())).collect();
+        let Parts { records, marks, keys, bytes } = self.parts();
+        let mut blocks: std::vec::Vec<_> = records.iter().map(|record| (record.at as usize, record.room())).collect();
         blocks.sort_unstable();
         let mut end = 0;
         blocks.iter().all(|(at, len)| (*at == end, end += len).0)
             && end == self.used
+            && records.iter().map(|record| usize::from(record.spare)).sum::<usize>() == self.spare
             && records.is_sorted_by(|one, next| one.path >= next.path)
-            && records.iter().all(|record| {
+            && records.iter().zip(marks.iter().zip(keys)).all(|(record, (mark, key))| {
                 let sharing = records.iter().filter(|other| other.domain(bytes) == record.domain(bytes)).count();
-                usize::from(record.sharing) == sharing
+                let traits = Traits::of(&record.cookie(bytes));
+                usize::from(record.sharing) == sharing && (traits.mark, traits.key) == (*mark, *key)
             })
+    }
+}
+
+/// Puts an item among the first `len`.
+fn insert<T: Copy>(items: &mut [T], index: usize, len: usize, item: T) {
+    if let Some(tail @ [_, ..]) = items.get_mut(index..=len) {
+        tail.rotate_right(1);
+        tail[0] = item;
     }
 }

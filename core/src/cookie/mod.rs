@@ -11,6 +11,7 @@
 //! | `date` | the dates in it |
 //! | `domain` | which hosts and paths a cookie belongs to |
 //! | `receive` | the rules by which a cookie is taken or ignored |
+//! | `record` | where a cookie lies in the arena, and what is asked of it most |
 //! | `jar` | the arena, and who has to leave when it is full |
 //! | `send` | which cookies go with a request, and how they are written |
 //! | `policy` | what the rules leave to whoever runs the jar |
@@ -46,6 +47,7 @@ mod domain;
 mod jar;
 mod policy;
 mod receive;
+mod record;
 mod send;
 mod set_cookie;
 #[cfg(test)]

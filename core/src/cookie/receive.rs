@@ -174,7 +174,7 @@ fn overlays(new: &Cookie<'_>, old: &Cookie<'_>) -> bool {
 }
 
 /// Asks in lower case, if the name is one that DNS could have.
-pub(super) fn is_public_suffix(policy: &dyn Policy, domain: &str) -> bool {
+fn is_public_suffix(policy: &dyn Policy, domain: &str) -> bool {
     if !domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return policy.is_public_suffix(domain);
     }

@@ -2,9 +2,8 @@
 
 use core::fmt::{self, Write};
 
-use super::domain::{bit_of, domain_match, domains_of, path_match};
-use super::jar::Record;
-use super::receive::is_public_suffix;
+use super::domain::{is_address, is_beneath, marks_of, path_match};
+use super::record::Record;
 use super::{Cookie, From, JarView, Policy, Request, SameSite};
 
 /// The `Cookie` field does not fit into the buffer.
@@ -25,19 +24,33 @@ impl JarView {
     /// O(cookies) for all of them.
     #[doc(alias = "add_cookie_header")]
     pub fn matching<'j>(&'j mut self, request: &Request<'j>, now: u64, policy: &'j dyn Policy) -> Matching<'j> {
-        let (records, bytes, event) = self.touch();
-        let domains = domains_of(request.host.as_bytes());
-        Matching { records: records.iter_mut(), bytes, event, domains, request: *request, now, policy }
+        let host = request.host.as_bytes();
+        let (records, marks, bytes, event) = self.touch();
+        Matching {
+            records: records.iter_mut(),
+            marks,
+            bytes,
+            event,
+            domains: marks_of(host),
+            is_name: !is_address(host),
+            request: Request { path: if request.path.is_empty() { "/" } else { request.path }, ..*request },
+            now,
+            policy,
+        }
     }
 }
 
 /// The cookies that go with a request: an iterator, which can write the rest of itself as the value of `Cookie`.
 pub struct Matching<'j> {
     records: core::slice::IterMut<'j, Record>,
+    /// Of the records that are left.
+    marks: &'j [u32],
     bytes: &'j [u8],
-    event: u64,
-    /// See [`domains_of`].
-    domains: u64,
+    event: u32,
+    /// See [`marks_of`].
+    domains: u32,
+    /// Whether the host is a name, so that it may lie beneath others.
+    is_name: bool,
     request: Request<'j>,
     now: u64,
     policy: &'j dyn Policy,
@@ -48,13 +61,8 @@ impl<'j> Iterator for Matching<'j> {
 
     fn next(&mut self) -> Option<Cookie<'j>> {
         loop {
-            let record = self.records.next()?;
-            // Most are sorted out here, without a look at their text.
-            if self.domains & bit_of(record.domain_hash) == 0 || record.is_expired(self.now) {
-                continue;
-            }
-            let cookie = record.cookie(self.bytes);
-            if goes_with(&cookie, &self.request, self.policy) {
+            let record = self.next_near()?;
+            if let Some(cookie) = self.taken(record) {
                 record.used = self.event;
                 return Some(cookie);
             }
@@ -62,27 +70,47 @@ impl<'j> Iterator for Matching<'j> {
     }
 }
 
-fn goes_with(cookie: &Cookie<'_>, request: &Request<'_>, policy: &dyn Policy) -> bool {
-    let path = if request.path.is_empty() { "/" } else { request.path };
-    let is_domain = if cookie.host_only {
-        cookie.domain.eq_ignore_ascii_case(request.host)
-    } else {
-        domain_match(request.host.as_bytes(), cookie.domain.as_bytes())
-    };
-    let is_site = match (request.from, cookie.same_site) {
-        (From::SameSite, _) | (_, SameSite::None) => true,
-        (From::Link, same_site) => same_site != SameSite::Strict,
-        (From::Form | From::CrossSite, _) => false,
-    };
-    is_domain
-        && path_match(path.as_bytes(), cookie.path)
-        && (!cookie.secure || request.secure)
-        && is_site
-        && (cookie.host_only || !is_public_suffix(policy, cookie.domain))
-        && policy.may_get(cookie, request)
-}
+impl<'j> Matching<'j> {
+    /// The next whose mark lets it be one. Most are sorted out here, without a look at the rest of them.
+    fn next_near(&mut self) -> Option<&'j mut Record> {
+        let domains = self.domains;
+        let is_near = |mark: &u32| mark & domains == *mark;
+        let (mut marks, mut far) = (self.marks, 0);
+        // So many at once, as processors can.
+        while let Some((many, rest)) = marks.split_first_chunk::<8>()
+            && many.iter().fold(0, |any, mark| any | u8::from(is_near(mark))) == 0
+        {
+            (marks, far) = (rest, far + many.len());
+        }
+        let at = marks.iter().position(is_near)?;
+        self.marks = marks.get(at + 1..).unwrap_or_default();
+        self.records.nth(far + at)
+    }
 
-impl Matching<'_> {
+    /// The cookie, if it goes with the request.
+    fn taken(&self, record: &Record) -> Option<Cookie<'j>> {
+        let parts @ [_, _, domain, path] = record.parts(self.bytes);
+        let (host, request) = (self.request.host.as_bytes(), &self.request);
+        let is_domain =
+            is_beneath(host, domain) && (host.len() == domain.len() || !record.is_host_only() && self.is_name);
+        if !is_domain
+            || !path_match(request.path.as_bytes(), path)
+            || record.is_expired(self.now)
+            || record.is_secure() && !request.secure
+        {
+            return None;
+        }
+        let cookie = record.cookie_of(parts);
+        let is_site = match (request.from, cookie.same_site) {
+            (From::SameSite, _) | (_, SameSite::None) => true,
+            (From::Link, same_site) => same_site != SameSite::Strict,
+            (From::Form | From::CrossSite, _) => false,
+        };
+        // It lies in the jar in lower case.
+        let is_suffix = !cookie.host_only && self.policy.is_public_suffix(cookie.domain);
+        (is_site && !is_suffix && self.policy.may_get(&cookie, request)).then_some(cookie)
+    }
+
     /// Writes the value of `Cookie` into a buffer; empty if no cookie goes with the request, which then gets no such
     /// field.
     ///
@@ -90,14 +118,13 @@ impl Matching<'_> {
     /// [`NoSpace`], after which `out` holds scraps.
     pub fn write_to(self, out: &mut [u8]) -> Result<&[u8], NoSpace> {
         let mut len = 0;
-        let mut put = |part: &[u8]| {
-            out.get_mut(len..len + part.len())?.copy_from_slice(part);
-            len += part.len();
-            Some(())
-        };
         for (index, cookie) in self.enumerate() {
-            let parts = parts(&cookie, index == 0);
-            parts.iter().try_for_each(|part| put(part)).ok_or(NoSpace)?;
+            let mut rest = out.get_mut(len..).unwrap_or_default();
+            for part in parts(&cookie, index == 0) {
+                let (room, behind) = rest.split_at_mut_checked(part.len()).ok_or(NoSpace)?;
+                room.copy_from_slice(part);
+                (rest, len) = (behind, len + part.len());
+            }
         }
         Ok(out.get(..len).unwrap_or_default())
     }

@@ -1,6 +1,7 @@
 //! The value of a `Set-Cookie` field, taken apart (5.6).
 
 use super::{Ignored, Rules, SameSite, date};
+use crate::url::scan::find;
 
 /// How many bytes name and value may have together (5.6).
 const NAME_AND_VALUE_MAX: usize = 4096;
@@ -57,7 +58,7 @@ impl<'a> SetCookie<'a> {
     /// # Errors
     /// [`Ignored::Control`], [`Ignored::Empty`] and [`Ignored::TooLong`]: the rules say to ignore it.
     pub fn parse(text: &'a [u8], rules: Rules) -> Result<Self, Ignored> {
-        if let Some(at) = text.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        if let Some(at) = control(text) {
             return Err(Ignored::Control { at });
         }
         let (pair, attributes) = partition(text, b';');
@@ -137,10 +138,20 @@ fn max_age(value: &[u8]) -> Option<u64> {
     Some(if negative { 0 } else { digits.iter().fold(0, add) })
 }
 
-/// What stands before the first `at`, and what behind it.
-fn partition(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
-    let mut parts = text.splitn(2, |byte| *byte == at);
-    (parts.next().unwrap_or_default(), parts.next())
+/// Where the first control stands that is no tab.
+pub(super) fn control(text: &[u8]) -> Option<usize> {
+    let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+    // Hardly any has one: so looked at as a whole first, many bytes at once.
+    let any = text.iter().fold(0, |any, byte| any | u8::from(is_control(*byte)));
+    if any != 0 { text.iter().position(|byte| is_control(*byte)) } else { None }
+}
+
+/// What stands before the first `separator`, and what behind it.
+fn partition(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
+    match find(text, [separator]).and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?))) {
+        Some((before, behind)) => (before, Some(behind)),
+        None => (text, None),
+    }
 }
 
 /// Without blanks around: spaces and tabs only.

@@ -270,6 +270,47 @@ fn bytes_run_out_like_cookies_and_what_never_fits_disturbs_nobody() {
 }
 
 #[test]
+fn what_a_shorter_value_leaves_is_taken_back_before_a_cookie_has_to_leave() {
+    let mut jar = Jar::<9, 64>::new();
+    let http = Request::to("http", "h.example", "/");
+    let value = |jar: &mut Jar<9, 64>, name: &str, len: usize| {
+        let stored = jar.set(std::format!("{name}={}", "v".repeat(len)).as_bytes(), &http, NOW, &AnyDomain);
+        assert!(jar.is_sound());
+        stored
+    };
+    // Each takes 11 bytes for its name, domain and path.
+    assert_eq!((value(&mut jar, "a", 30), value(&mut jar, "b", 10)), (Ok(Stored::New), Ok(Stored::New)));
+    for (len, other) in [(1, 39), (20, 20), (39, 1), (10, 10)] {
+        for (name, len) in [("a", 1), ("b", 1), ("a", len), ("b", other)] {
+            assert_eq!(value(&mut jar, name, len), Ok(Stored::Replaced), "{name} {len}");
+        }
+        assert_eq!((jar.len(), jar.bytes()), (2, 22 + len + other));
+    }
+    assert_eq!((value(&mut jar, "c", 9), jar.len(), jar.bytes()), (Ok(Stored::New), 3, 62));
+}
+
+#[test]
+fn who_was_used_last_stays_also_when_the_count_of_events_begins_anew() {
+    let mut jar = Jar::<3, 1024>::new();
+    let set = |jar: &mut Jar<3, 1024>, field: &str| jar.set(field.as_bytes(), &at_home("/"), NOW, &AnyDomain).unwrap();
+    set(&mut jar, "a=1");
+    jar.exhaust_events();
+    set(&mut jar, "b=1; path=/x");
+    set(&mut jar, "c=1; path=/y");
+    set(&mut jar, "d=1; path=/z");
+    assert!(jar.iter().map(|cookie| cookie.name[0]).eq(*b"bcd"));
+    jar.exhaust_events();
+    assert_eq!(sent(&mut jar, &at_home("/x"), NOW), "b=1");
+    set(&mut jar, "e=1");
+    assert!(jar.iter().map(|cookie| cookie.name[0]).eq(*b"bde"));
+}
+
+#[test]
+fn a_cookie_takes_forty_bytes_besides_its_text() {
+    assert_eq!(size_of::<Jar<11, 0>>() - size_of::<Jar<1, 0>>(), 400);
+}
+
+#[test]
 fn cookies_are_removed_one_by_one_or_by_what_they_are() {
     let mut jar = Jar::<8, 1024>::new();
     for field in ["a=1", "b=1; max-age=5", "c=1; max-age=50; domain=example.org", "a=2; path=/x"] {

@@ -42,7 +42,7 @@ mod parse;
 mod query;
 mod quote;
 mod resolve;
-mod scan;
+pub(crate) mod scan;
 mod scheme;
 mod set;
 mod split;

@@ -27,7 +27,7 @@ pub(super) const fn beyond_ascii(word: Word) -> Word {
 }
 
 /// Where the first of `bytes` stands that is one of `wanted`. O(length).
-pub(super) fn find<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> {
+pub(crate) fn find<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> {
     find_noting(bytes, wanted, |_| 0, &mut 0)
 }
 
