@@ -98,7 +98,7 @@ pub enum Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::File(path, error) => write!(f, "{}: {}", path.display(), crate::words::of_error(error)),
             Self::TooLarge => write!(f, "cookie file larger than {FILE_MAX} bytes"),
             Self::NotCookies => f.write_str("neither a Netscape nor an LWP cookie file"),
             Self::Line { number } => write!(f, "cookie file malformed at line {number}"),

@@ -1,6 +1,6 @@
 //! What goes wrong when a URL is opened, as `urllib.error` tells it apart.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::ops::{Deref, DerefMut};
 
@@ -43,7 +43,7 @@ pub enum UrlError {
     Timeout(Phase),
     /// The request cannot be written, or the response is not HTTP.
     Protocol(client::Error),
-    /// The proxy's address is none, or the proxy refused, with this status, to connect to the server.
+    /// The proxy's address is none, or nobody is there, or it refused, with this status, to connect to the server.
     Proxy(String),
     /// The certificates that were asked for cannot be used.
     Tls(tls::Error),
@@ -168,7 +168,15 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server answered {}", self.response.status)?;
         if !self.response.reason.is_empty() {
-            write!(f, " {}", self.response.reason.escape_debug())?;
+            f.write_str(" ")?;
+            // It may not speak to a terminal.
+            for character in self.response.reason.chars() {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_debug())
+                } else {
+                    f.write_char(character)
+                }?;
+            }
         }
         self.refused.map_or(Ok(()), |refused| write!(f, ": {refused}"))
     }

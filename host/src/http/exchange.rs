@@ -100,7 +100,10 @@ impl HttpHandler {
         let (deadline, timeouts) = (request.deadline, self.timeouts(request));
         let wire = match &request.proxy {
             None => Wire::connect(host, port, &timeouts, deadline)?,
-            Some(proxy) => Wire::connect(&proxy.host, proxy.port, &timeouts, deadline)?,
+            Some(proxy) => {
+                let connected = Wire::connect(&proxy.host, proxy.port, &timeouts, deadline);
+                connected.map_err(|error| proxy.failed(error))?
+            }
         };
         let mut connection = Connection::new(wire);
         if secure {

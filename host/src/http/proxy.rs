@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use tidemill_core::url::Uri;
 
 use super::opener::Handler;
-use super::{Request, UrlError};
+use super::{Phase, Request, UrlError};
 
 /// A proxy for HTTP: where it is, and who may use it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +36,15 @@ impl Proxy {
     /// The value of `Proxy-Authorization`.
     pub(super) fn authorization(&self) -> Option<String> {
         self.credentials.as_ref().map(|(user, password)| basic(user, password))
+    }
+
+    /// What went wrong on the way to it, which is no fault of the server's.
+    pub(super) fn failed(&self, error: UrlError) -> UrlError {
+        match error {
+            UrlError::Timeout(Phase::Total) => error,
+            UrlError::Resolve { .. } => UrlError::Proxy(error.to_string()),
+            _ => UrlError::Proxy(format!("{}:{}: {error}", self.host, self.port)),
+        }
     }
 
     /// Tells those apart that may not share connections.

@@ -630,6 +630,11 @@ fn a_refused_connection_and_an_unknown_host_are_told_apart() {
     assert!(matches!(error, UrlError::Net(tidemill_core::net::Error::Refused)), "{error:?}");
     let error = opener().open("http://no-such-host.invalid/").unwrap_err();
     assert!(matches!(error, UrlError::Resolve { .. } | UrlError::Timeout(Phase::Connect)), "{error:?}");
+    let by_proxy = Opener::builder().proxies(Proxies::all(Proxy::new(&nobody.to_string()).unwrap())).build();
+    for url in ["http://far.example/", "https://far.example/"] {
+        let told = by_proxy.open(url).unwrap_err().to_string();
+        assert_eq!(told, format!("proxy: {nobody}: connection refused"));
+    }
 }
 
 #[test]

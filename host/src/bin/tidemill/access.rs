@@ -57,7 +57,11 @@ impl<'a> Access<'a> {
         }
         let proxies = match &args.proxy {
             Some(proxy) => {
-                Proxies::all(Proxy::new(proxy).map_err(|error| Failure::Usage(format!("--proxy: {error}")))?)
+                let why = |error| match error {
+                    UrlError::Proxy(why) => why,
+                    error => error.to_string(),
+                };
+                Proxies::all(Proxy::new(proxy).map_err(|error| Failure::Usage(format!("--proxy: {}", why(error))))?)
             }
             None => Proxies::from_environment(),
         };
