@@ -1,11 +1,11 @@
 //! HTTP clients beside each other in one run: a GET of 1 KiB over a connection that is kept, and a large body, both from
-//! nginx on this machine: a bare socket, ours, ureq, curl, and Python's `http.client` (urllib keeps no connections).
+//! nginx on this machine: a bare socket, ours, ureq, reqwest, curl, and Python's `http.client` (urllib keeps no connections).
 //!
 //! ```text
 //! cargo bench -p tidemill-tests --bench http
 //! ```
 //!
-//! `TIDEMILL_BENCH_MIB` is the length of the body (1024). Each contender runs [`ROUNDS`] times, in turns; the best counts,
+//! Names after `--` are those of the contenders that run. `TIDEMILL_BENCH_MIB` is the length of the body (1024). Each contender runs [`ROUNDS`] times, in turns; the best counts,
 //! because nothing makes a run faster than it is.
 
 use std::fmt::Write as _;
@@ -35,11 +35,14 @@ fn timed(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// The best of each, in turns.
+/// The best of each, in turns; of those named on the command line, if some are.
 fn best(contenders: &[Contender<'_>]) -> Vec<(&'static str, Option<Duration>)> {
+    let named: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let runs = |name: &str| named.is_empty() || named.iter().any(|named| name.starts_with(named));
+    let contenders: Vec<_> = contenders.iter().filter(|(name, _)| runs(name)).collect();
     let mut best: Vec<_> = contenders.iter().map(|(name, _)| (*name, None)).collect();
     for _ in 0..ROUNDS {
-        for ((_, run), (_, best)) in contenders.iter().zip(&mut best) {
+        for ((_, run), (_, best)) in contenders.iter().copied().zip(&mut best) {
             let took = run();
             *best = match (*best, took) {
                 (Some(before), Some(took)) => Some(took.min(before)),
@@ -96,6 +99,12 @@ fn ureq_trips(agent: &ureq::Agent, url: &str) {
     }
 }
 
+fn reqwest_trips(client: &reqwest::blocking::Client, url: &str) {
+    for _ in 0..TRIPS {
+        assert_eq!(client.get(url).send().unwrap().bytes().unwrap().len(), SMALL);
+    }
+}
+
 fn raw_body(url: &str, len: u64) {
     let mut socket = TcpStream::connect(address(url)).unwrap();
     write!(socket, "GET /large HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address(url)).unwrap();
@@ -148,6 +157,7 @@ fn main() {
 
     let opener = Opener::builder().proxies(Proxies::none()).build();
     let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("urls");
     let urls = (0..TRIPS).fold(String::new(), |mut text, _| {
@@ -161,6 +171,7 @@ fn main() {
         ("bare socket", Box::new(|| Some(timed(|| raw_trips(&small))))),
         ("ours", Box::new(|| Some(timed(|| our_trips(&opener, &small))))),
         ("ureq", Box::new(|| Some(timed(|| ureq_trips(&agent, &small))))),
+        ("reqwest", Box::new(|| Some(timed(|| reqwest_trips(&client, &small))))),
         ("curl", Box::new(|| program("curl", &["-s", "-q", "--noproxy", "*", "-K", &list]))),
         ("CPython http.client", Box::new(|| program("python3", &["-c", PYTHON_TRIPS, address(&small), &trips]))),
     ];
@@ -175,6 +186,7 @@ fn main() {
     let bodies: Vec<Contender<'_>> = vec![
         ("bare socket", Box::new(|| Some(timed(|| raw_body(&large, len))))),
         ("ours", Box::new(|| Some(timed(|| drain(opener.open(&large).unwrap(), len))))),
+        ("reqwest", Box::new(|| Some(timed(|| drain(client.get(&large).send().unwrap(), len))))),
         ("ureq", Box::new(|| Some(timed(|| drain(agent.get(&large).call().unwrap().body_mut().as_reader(), len))))),
         ("curl", Box::new(|| program("curl", &["-s", "-q", "--noproxy", "*", "-o", "/dev/null", &large]))),
         ("CPython urlopen", Box::new(|| program("python3", &["-c", PYTHON_BODY, &large, &bytes]))),
