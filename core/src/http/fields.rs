@@ -14,6 +14,8 @@
 //! # Ok::<(), tidemill_core::http::client::Error>(())
 //! ```
 
+use crate::url::scan::find;
+
 /// The fields of one head, in order.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -111,10 +113,9 @@ pub(super) fn keep_alive<'a>(options: impl Iterator<Item = &'a [u8]>, minor: u8)
     keep && !close
 }
 
-/// The length of the first line, with its LF. Eight bytes at a time, since every byte of every head comes by here several
-/// times.
+/// The length of the first line, with its LF.
 pub(super) fn line_end(bytes: &[u8]) -> Option<usize> {
-    let end = find_line_end(bytes);
+    let end = find(bytes, [b'\n']).map(|at| at + 1);
     #[cfg(test)]
     LOOKED_AT.with(|count| count.set(count.get() + end.unwrap_or(bytes.len())));
     end
@@ -124,21 +125,6 @@ pub(super) fn line_end(bytes: &[u8]) -> Option<usize> {
 std::thread_local! {
     /// How many bytes were looked at for the ends of lines, to test how often a head is read.
     pub(super) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
-}
-
-fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        // The lowest byte that is now 0 was a LF, and gets its top bit set; bytes below it do not.
-        let word = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\n'));
-        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zeros != 0 {
-            return Some(at * 8 + zeros.trailing_zeros() as usize / 8 + 1);
-        }
-    }
-    let at = tail.iter().position(|&byte| byte == b'\n')?;
-    Some(bytes.len() - tail.len() + at + 1)
 }
 
 /// Parses `1*DIGIT`: no sign, no blank, no more than 64 bits.

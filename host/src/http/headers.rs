@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use memchr::memchr;
 use tidemill_core::http::fields::Fields;
 
 /// Fields in order; names compare in any case. Values are text of Latin-1, as Python has them, so that no byte is lost.
@@ -18,10 +19,9 @@ impl Headers {
     /// Those of a head. Its text is taken as a whole, which is quicker than field by field.
     pub(super) fn of_head(head: &Fields<'_>) -> Self {
         let (text, mut fields, mut start) = (latin(head.lines_as_sent()), Vec::with_capacity(16), 0);
-        let find = |text: &str, wanted: u8| text.as_bytes().iter().position(|&byte| byte == wanted);
-        while let Some(len) = find(&text[start..], b'\n') {
+        while let Some(len) = memchr(b'\n', &text.as_bytes()[start..]) {
             let (line, next) = (&text[start..start + len], start + len + 1);
-            if let Some(colon) = find(line, b':') {
+            if let Some(colon) = memchr(b':', line.as_bytes()) {
                 let value = &line[colon + 1..];
                 let from = next - 1 - value.trim_ascii_start().len();
                 fields.push((start..start + colon, from..from + value.trim_ascii().len()));
