@@ -27,7 +27,7 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
     let mut random = Random::new(1);
     // In steps of this: each segment may end within one.
     let step = 16 << 10;
-    let (mut before, mut saved) = (0, 0);
+    let (mut before, mut saved, mut unsaved) = (0, 0, 0);
     for kill in 0..=20 {
         let run = if kill < 20 {
             // 20 times half a second at 64 MiB/s are 640 MiB.
@@ -41,8 +41,11 @@ fn killed_twenty_times_a_gigabyte_arrives_whole_and_little_is_fetched_twice() {
         let resumed = started["resumed"].as_u64().unwrap();
         assert!(resumed + SAMPLES >= saved, "kill {kill}: what was saved stays saved");
         saved = resumed;
+        // What an earlier kill cost still lies there where nobody has come by since, and is no cost of this one.
         let again = before.max(resumed) - resumed;
-        assert!(again <= GRANULARITY + SAMPLES + 64 * step, "kill {kill}: {again} bytes of {before} are fetched again");
+        let bound = unsaved + GRANULARITY + SAMPLES + 64 * step;
+        assert!(again <= bound, "kill {kill}: {again} bytes of {before} are fetched again, {unsaved} the time before");
+        unsaved = again;
         if kill < 20 {
             assert!(!tidemill.path("f").exists());
             before = content.bytes_in(&tidemill.path("f.part"), step);
