@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::ETHERNET_HEADER_LEN;
+use tidemill_core::net::NoSockets;
 
 use crate::checksum;
 use crate::order::Order;
@@ -108,6 +109,11 @@ impl Nic {
 
     pub(crate) fn order(&mut self) -> &mut Order {
         &mut self.0.order
+    }
+
+    /// What a host without a stack gives its executor: no sockets, and the world's say in the order of its tasks.
+    pub fn no_sockets(&mut self) -> NoSockets<&mut Order> {
+        NoSockets(&mut self.0.order)
     }
 
     /// What a frame is: an IP packet, or an Ethernet frame.
