@@ -68,10 +68,14 @@ impl Hash64 {
                     lane.step(step);
                 }
             }
-            lanes.iter().for_each(|lane| self.word(lane.0));
+            for lane in lanes {
+                self.word(lane.0);
+            }
         }
         let (steps, rest) = rest.as_chunks();
-        steps.iter().for_each(|step| self.step(step));
+        for step in steps {
+            self.step(step);
+        }
         if !rest.is_empty() {
             // The last step begins a little earlier, for the length is known; a string shorter than one is filled up.
             let last = bytes.last_chunk().copied().unwrap_or_else(|| {
