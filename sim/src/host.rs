@@ -49,7 +49,7 @@ use core::ops::{Deref, DerefMut};
 use smoltcp::iface::SocketSet;
 use tidemill_core::executor::Program;
 use tidemill_core::net::smoltcp::{
-    Config, CongestionControl, PacketBuffer, PacketMetadata, Smoltcp, SocketBuffer, Timeouts,
+    Config, CongestionControl, LateBuffers, PacketBuffer, PacketMetadata, Smoltcp, SocketBuffer, Timeouts,
 };
 use tidemill_core::net::{Datagrams, Error as NetError, Handle, Interest, Stack, Token};
 use tidemill_core::time::{EPOCH, Instant};
@@ -65,73 +65,89 @@ const DATAGRAMS: usize = 16;
 
 /// The TCP/IP stack of a simulated host, of `N` sockets: the one that firmware ships, and the world's say in which of
 /// the program's ready tasks is polled next.
-pub struct Tcp<const N: usize = SOCKETS>(Smoltcp<'static, Nic, N>);
+pub struct Tcp<const N: usize = SOCKETS> {
+    stack: Smoltcp<'static, Nic, N>,
+    /// How many UDP sockets it gets when it is first asked for one, and how much each of their buffers holds.
+    datagrams: usize,
+    datagram_bytes: usize,
+}
+
+/// For one socket.
+fn set() -> SocketSet<'static> {
+    SocketSet::new(Vec::with_capacity(1))
+}
 
 impl<const N: usize> Deref for Tcp<N> {
     type Target = Smoltcp<'static, Nic, N>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.stack
     }
 }
 
 impl<const N: usize> DerefMut for Tcp<N> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
+        &mut self.stack
     }
 }
 
 impl<const N: usize> Stack for Tcp<N> {
     fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, NetError> {
-        self.0.listen(local, backlog)
+        self.stack.listen(local, backlog)
     }
     fn accept(&mut self, listener: Handle) -> nb::Result<(Handle, SocketAddr), NetError> {
-        self.0.accept(listener)
+        self.stack.accept(listener)
     }
     fn connect(&mut self, remote: SocketAddr) -> Result<Handle, NetError> {
-        self.0.connect(remote)
+        self.stack.connect(remote)
     }
     fn connected(&mut self, socket: Handle) -> nb::Result<(), NetError> {
-        self.0.connected(socket)
+        self.stack.connected(socket)
     }
     fn recv(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<usize, NetError> {
-        self.0.recv(socket, buf)
+        self.stack.recv(socket, buf)
     }
     fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, NetError> {
-        self.0.send(socket, buf)
+        self.stack.send(socket, buf)
     }
     fn shutdown(&mut self, socket: Handle) -> Result<(), NetError> {
-        self.0.shutdown(socket)
+        self.stack.shutdown(socket)
     }
     fn close(&mut self, socket: Handle) {
-        self.0.close(socket);
+        self.stack.close(socket);
     }
     fn abort(&mut self, socket: Handle) {
-        self.0.abort(socket);
+        self.stack.abort(socket);
     }
     fn local_addr(&self, socket: Handle) -> Result<SocketAddr, NetError> {
-        self.0.local_addr(socket)
+        self.stack.local_addr(socket)
     }
     fn watch(&mut self, socket: Handle, interest: Interest, token: Token) -> Result<(), NetError> {
-        self.0.watch(socket, interest, token)
+        self.stack.watch(socket, interest, token)
     }
     fn next_ready(&mut self) -> Option<Token> {
-        self.0.next_ready()
+        self.stack.next_ready()
     }
     fn pick(&mut self, ready: impl FnOnce() -> u32) -> u32 {
-        self.0.device_mut().order().pick(ready)
+        self.stack.device_mut().order().pick(ready)
     }
 }
 
 impl<const N: usize> Datagrams for Tcp<N> {
     fn bind(&mut self, local: SocketAddr) -> Result<Handle, NetError> {
-        self.0.bind(local)
+        let bytes = self.datagram_bytes;
+        let packets = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; bytes]);
+        for _ in 0..std::mem::take(&mut self.datagrams) {
+            // More than it can have, it does without.
+            let _ = self.stack.add_datagram_socket(set(), packets(), packets());
+        }
+        self.stack.bind(local)
     }
     fn recv_from(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<(usize, SocketAddr), NetError> {
-        self.0.recv_from(socket, buf)
+        self.stack.recv_from(socket, buf)
     }
     fn send_to(&mut self, socket: Handle, buf: &[u8], to: SocketAddr) -> nb::Result<(), NetError> {
-        self.0.send_to(socket, buf, to)
+        self.stack.send_to(socket, buf, to)
     }
 }
 
@@ -176,19 +192,14 @@ fn stack<const N: usize>(boot: &Boot<'_>, tuning: &Tuning) -> Tcp<N> {
         congestion: tuning.congestion,
         timeouts: tuning.timeouts,
     };
-    let buffers = core::array::from_fn(|_| {
-        (SocketBuffer::new(vec![0; tuning.receive_bytes]), SocketBuffer::new(vec![0; tuning.send_bytes]))
-    });
-    let set = || SocketSet::new(Vec::with_capacity(1));
+    let buffer = |bytes| SocketBuffer::new(vec![0; bytes]);
+    let buffers = core::array::from_fn(|_| (buffer(0), buffer(0)));
     let sets = core::array::from_fn(|_| set());
     // The world takes unicast addresses only, there is one of them, and `HostId::mac` is no group's.
     let mut stack = Smoltcp::new(Nic::new(boot.medium), &config, sets, buffers).expect("a valid configuration");
-    let packets = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; tuning.datagram_bytes]);
-    for _ in 0..tuning.datagram_sockets {
-        // More than it can have, it does without.
-        let _ = stack.add_datagram_socket(set(), packets(), packets());
-    }
-    Tcp(stack)
+    let (receive_bytes, send_bytes) = (tuning.receive_bytes, tuning.send_bytes);
+    stack.make_buffers_late(LateBuffers { receive_bytes, send_bytes, make: buffer });
+    Tcp { stack, datagrams: tuning.datagram_sockets, datagram_bytes: tuning.datagram_bytes }
 }
 
 /// A program and its stack, as one node of a world.

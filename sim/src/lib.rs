@@ -47,6 +47,7 @@
 
 pub mod bridge;
 pub mod check;
+mod checksum;
 mod clock;
 mod event;
 pub mod fault;

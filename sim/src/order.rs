@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use tidemill_core::net::Pick;
 use tidemill_core::random::{below, draw};
 
 /// What the draws are for, as the first word of their key.
@@ -25,7 +26,7 @@ pub(crate) enum Rule {
 
 /// The choices of one host.
 #[derive(Default, Debug)]
-pub(crate) struct Order {
+pub struct Order {
     rule: Rule,
     host: u64,
     /// The number of the next choice.
@@ -74,6 +75,12 @@ impl Order {
         let share = 1 << below(draw(seed, &[DRAW_ORDER]), 5);
         let bits = draw(seed, &[DRAW_ORDER, self.host, nth]);
         if below(bits, share) > 0 { 0 } else { below(draw(bits, &[DRAW_ORDER]), ready.into()) as u32 }
+    }
+}
+
+impl Pick for &mut Order {
+    fn pick(&mut self, ready: impl FnOnce() -> u32) -> u32 {
+        (**self).pick(ready)
     }
 }
 

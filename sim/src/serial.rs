@@ -40,10 +40,12 @@
 
 use core::num::NonZeroU32;
 
+use tidemill_core::net::NoSockets;
 use tidemill_core::time::{Duration, Instant};
 
 use crate::frame::Nic;
 use crate::link::Link;
+use crate::order::Order;
 use crate::world::{Boot, Error, HostId, Node, World};
 
 /// Bits on the wire for each byte: a start bit, eight of data, a stop bit.
@@ -102,6 +104,11 @@ impl Line {
 pub struct Port<'n>(&'n mut Nic);
 
 impl Port<'_> {
+    /// For the host's executor: no sockets, and the world's say in the order of its tasks.
+    pub fn no_sockets(&mut self) -> NoSockets<&mut Order> {
+        self.0.no_sockets()
+    }
+
     /// Takes bytes that have come, and returns how many.
     pub fn read(&mut self, buf: &mut [u8]) -> usize {
         let mut count = 0;

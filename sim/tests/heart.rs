@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use tidemill_core::executor::{Executor, Program};
 use tidemill_core::future::State;
-use tidemill_core::net::{NoNetwork, Stack, Token};
+use tidemill_core::net::{NoSockets, Stack, Token};
 use tidemill_core::pool::{Failure, Slot, TaskId, TaskPool};
 use tidemill_core::queue::{Consumer, Fifo, FromInterrupt, Producer, Queue};
 use tidemill_core::random::{below, draw};
@@ -17,6 +17,7 @@ use tidemill_core::timer::{self, Missed, TimerId, TimerWheel};
 use tidemill_core::wake::WakeFlags;
 use tidemill_sim::check::{repeat, sweep};
 use tidemill_sim::fault::Fault;
+use tidemill_sim::trace::Kind;
 use tidemill_sim::world::{HostId, World};
 
 const JOBS: u32 = 100;
@@ -48,7 +49,7 @@ enum Worker {
 }
 
 /// Rests now and then; true while it does.
-fn rests(rest: &mut Instant, seed: u64, cx: &mut Context<'_, NoNetwork, Shared>) -> bool {
+fn rests<S>(rest: &mut Instant, seed: u64, cx: &mut Context<'_, S, Shared>) -> bool {
     if cx.now >= *rest {
         *rest = cx.now;
         let bits = draw(seed, &[cx.now.as_ticks()]);
@@ -62,11 +63,11 @@ fn rests(rest: &mut Instant, seed: u64, cx: &mut Context<'_, NoNetwork, Shared>)
     *rest > cx.now
 }
 
-impl Task<NoNetwork, Shared> for Worker {
+impl<S: Stack> Task<S, Shared> for Worker {
     type Output = ();
     type Error = ();
 
-    fn poll(&mut self, cx: &mut Context<'_, NoNetwork, Shared>) -> nb::Result<(), ()> {
+    fn poll(&mut self, cx: &mut Context<'_, S, Shared>) -> nb::Result<(), ()> {
         loop {
             let went_on = match self {
                 Self::Producer { items, item, rest, seed } => {
@@ -107,11 +108,11 @@ struct Job {
     ended: Instant,
 }
 
-impl Task<NoNetwork, Log> for Job {
+impl<S: Stack> Task<S, Log> for Job {
     type Output = Job;
     type Error = ();
 
-    fn poll(&mut self, cx: &mut Context<'_, NoNetwork, Log>) -> nb::Result<Job, ()> {
+    fn poll(&mut self, cx: &mut Context<'_, S, Log>) -> nb::Result<Job, ()> {
         let until = *self.began.get_or_insert(cx.now) + self.lasts;
         if cx.now < until {
             cx.wait_until(until);
@@ -285,7 +286,7 @@ impl Plant {
 struct Host(Plant, Option<Instant>);
 
 impl<S: Stack> Program<S> for Host {
-    fn turn(&mut self, now: Instant, _: &mut S) -> Option<Instant> {
+    fn turn(&mut self, now: Instant, net: &mut S) -> Option<Instant> {
         let Self(plant, booted) = self;
         if booted.is_none() {
             plant.begin(now);
@@ -302,8 +303,9 @@ impl<S: Stack> Program<S> for Host {
         plant.flags.wake(&mut plant.workers);
         plant.tick(now, booted);
         let next = [
-            plant.workers.turn(now, &mut NoNetwork, &mut plant.shared),
-            plant.jobs.turn(now, &mut NoNetwork, &mut plant.shared.log),
+            // A stack is one executor's; the other has the order of its tasks from it.
+            plant.workers.turn(now, net, &mut plant.shared),
+            plant.jobs.turn(now, &mut NoSockets(net), &mut plant.shared.log),
             plant.wheel.next_deadline(),
             plant.interrupts.last().map(|(at, _)| *at),
         ];
@@ -323,6 +325,10 @@ fn plant(seed: u64) -> (World, HostId) {
     let mut world = World::new(seed);
     let boots = move |boot: tidemill_sim::world::Boot<'_>| Host(Plant::new(boot.seed, boot.now), None);
     let host = world.host("plant", [10, 0, 0, 1], boots).expect("a name and an address");
+    // Half of them poll their tasks as they come.
+    if draw(seed, &[9]).is_multiple_of(2) {
+        world.shuffle_tasks();
+    }
     // Half of them lose their power once, and begin anew.
     let bits = draw(seed, &[7]);
     if bits.is_multiple_of(2) {
@@ -336,13 +342,14 @@ fn plant(seed: u64) -> (World, HostId) {
 #[test]
 fn the_heart_of_a_plant_loses_nothing_over_a_thousand_seeds() {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-    let [late, refused, cut] = [const { AtomicU32::new(0) }; 3];
+    let [late, refused, cut, picked] = [const { AtomicU32::new(0) }; 4];
     let report = sweep(0..1_000, 2, |seed| {
         let (mut world, host) = plant(seed);
         let done = |world: &World| world.program::<Host>(host).is_some_and(|host| host.0.is_done());
         if !world.run_until_done(EPOCH + Duration::from_secs(60), done).map_err(|error| error.to_string())? {
             return Err(String::from("not done in a minute"));
         }
+        picked.fetch_add(world.trace().count(Kind::Picked) as u32, Relaxed);
         let plant = &mut world.program_mut::<Host>(host).expect("it is done").0;
         plant.check();
         late.fetch_add(plant.late, Relaxed);
@@ -352,7 +359,7 @@ fn the_heart_of_a_plant_loses_nothing_over_a_thousand_seeds() {
     });
     assert_eq!(report.failed, 0, "{report}");
     // Else nothing was tried.
-    for happened in [late, refused, cut] {
+    for happened in [late, refused, cut, picked] {
         assert!(happened.load(Relaxed) > 100);
     }
 }

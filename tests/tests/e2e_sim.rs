@@ -93,6 +93,24 @@ fn a_failure_is_shrunk_and_its_folder_replays_it() {
 }
 
 #[test]
+fn failures_that_come_at_once_are_told_one_after_the_other() {
+    // Whatever happens, it is too late.
+    let tidemill = with(&FAILS.replace("\"5s\"", "\"1ms\""));
+    for _ in 0..5 {
+        let run = tidemill.run(&["sim", "fails.toml", "--seeds", "0..5", "--jobs", "5", "--failures", "out"]);
+        let text = String::from_utf8(run.stdout).unwrap();
+        let told: Vec<&str> = text.lines().take(25).collect();
+        for (number, block) in told.chunks(5).enumerate() {
+            let [seed, faults, look, replay, ""] = block else { panic!("{number}: {text}") };
+            let seed = seed.strip_prefix("seed ").and_then(|rest| rest.split_once(": client did not")).expect(seed).0;
+            assert!(faults.contains(" faults, none of which matters (found in "), "{text}");
+            assert!(look.ends_with(&format!("/fails-{seed}/report.html")), "{text}");
+            assert!(replay.ends_with(&format!("/fails-{seed}/repro.sh")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn parts_are_merged_to_what_the_whole_says() {
     let tidemill = with(FAILS);
     let seeds = ["sim", "fails.toml", "--seeds", "10..50", "--json", "--failures", "out"];
@@ -137,7 +155,8 @@ fn one_run_is_shown_as_a_page_and_as_a_capture() {
     let run = tidemill.run(&["sim", "greeting", "--seed", "7", "--pcap", "a.pcapng", "--report", "a.html", "--json"]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert_eq!(tidemill.files(), ["a.html", "a.pcapng"]);
-    assert!(fs::read_to_string(tidemill.path("a.html")).unwrap().contains("guest3"));
+    let page = fs::read_to_string(tidemill.path("a.html")).unwrap();
+    assert!(page.contains("guest3") && page.contains("\"replay\":\"tidemill sim greeting --seed 7\""));
     let ran = lines(&run.stdout).pop().unwrap();
     assert_eq!((&ran["event"], &ran["verdict"]), (&"ran".into(), &"passed".into()));
     let again = tidemill.run(&["sim", "greeting", "--seed", "7", "--json"]);

@@ -36,9 +36,12 @@ pub mod class;
 #[cfg(feature = "smoltcp")]
 pub mod lockstep;
 pub mod nal;
+mod none;
 pub mod port;
 #[cfg(feature = "smoltcp")]
 pub mod smoltcp;
+
+pub use none::{NoNetwork, NoSockets, Pick};
 
 /// Names a socket of one stack: a slot and the generation of its occupant. `Copy`, and stale once the socket is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -275,56 +278,4 @@ pub trait Datagrams: Stack {
     /// # Errors
     /// [`Error::TooLong`], [`Error::Unreachable`], [`Error::Stale`], [`Error::NotConnected`].
     fn send_to(&mut self, socket: Handle, buf: &[u8], to: SocketAddr) -> nb::Result<(), Error>;
-}
-
-/// A stack without sockets, for programs and tests that need none.
-#[derive(Clone, Copy, Default, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct NoNetwork;
-
-impl Stack for NoNetwork {
-    fn listen(&mut self, _: SocketAddr, _: usize) -> Result<Handle, Error> {
-        Err(Error::Full)
-    }
-    fn accept(&mut self, _: Handle) -> nb::Result<(Handle, SocketAddr), Error> {
-        Err(Error::Stale.into())
-    }
-    fn connect(&mut self, _: SocketAddr) -> Result<Handle, Error> {
-        Err(Error::Unreachable)
-    }
-    fn connected(&mut self, _: Handle) -> nb::Result<(), Error> {
-        Err(Error::Stale.into())
-    }
-    fn recv(&mut self, _: Handle, _: &mut [u8]) -> nb::Result<usize, Error> {
-        Err(Error::Stale.into())
-    }
-    fn send(&mut self, _: Handle, _: &[u8]) -> nb::Result<usize, Error> {
-        Err(Error::Stale.into())
-    }
-    fn shutdown(&mut self, _: Handle) -> Result<(), Error> {
-        Err(Error::Stale)
-    }
-    fn close(&mut self, _: Handle) {}
-    fn abort(&mut self, _: Handle) {}
-    fn local_addr(&self, _: Handle) -> Result<SocketAddr, Error> {
-        Err(Error::Stale)
-    }
-    fn watch(&mut self, _: Handle, _: Interest, _: Token) -> Result<(), Error> {
-        Err(Error::Stale)
-    }
-    fn next_ready(&mut self) -> Option<Token> {
-        None
-    }
-}
-
-impl Datagrams for NoNetwork {
-    fn bind(&mut self, _: SocketAddr) -> Result<Handle, Error> {
-        Err(Error::Full)
-    }
-    fn recv_from(&mut self, _: Handle, _: &mut [u8]) -> nb::Result<(usize, SocketAddr), Error> {
-        Err(Error::Stale.into())
-    }
-    fn send_to(&mut self, _: Handle, _: &[u8], _: SocketAddr) -> nb::Result<(), Error> {
-        Err(Error::Stale.into())
-    }
 }

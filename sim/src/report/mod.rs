@@ -56,7 +56,7 @@ pub fn write(world: &World, plan: &Plan, why: &str, folder: &Path) -> io::Result
     let story = Story::new(world, plan, why);
     write_file(&folder.join("trace.txt"), |out| text::write(&story, out))?;
     write_file(&folder.join("world.pcapng"), |out| pcap::write(&story, out))?;
-    write_file(&folder.join("report.html"), |out| page::write(&story, out))
+    write_file(&folder.join("report.html"), |out| page::write(&story, None, out))
 }
 
 /// Writes the capture alone, as [`write()`] does.
@@ -67,12 +67,13 @@ pub fn write_capture(world: &World, plan: &Plan, why: &str, path: &Path) -> io::
     write_file(path, |out| pcap::write(&Story::new(world, plan, why), out))
 }
 
-/// Writes the page alone, as [`write()`] does.
+/// Writes the page alone, as [`write()`] does; `replay` is the command that it says replays the run, for there is no script
+/// beside it.
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_page(world: &World, plan: &Plan, why: &str, path: &Path) -> io::Result<()> {
-    write_file(path, |out| page::write(&Story::new(world, plan, why), out))
+pub fn write_page(world: &World, plan: &Plan, why: &str, replay: &str, path: &Path) -> io::Result<()> {
+    write_file(path, |out| page::write(&Story::new(world, plan, why), Some(replay), out))
 }
 
 fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {

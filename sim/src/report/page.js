@@ -996,14 +996,13 @@ function controls() {
   for (const [term, value] of [["seed", data.seed], ["events", count(data.events)], ["virtual time", `${seconds(data.now)} s`], ["hash", data.hash]]) {
     const item = element("div"); item.append(element("dt", term), element("dd", value)); $("facts").append(item);
   }
-  // It lies beside this page.
-  $("replay").textContent = "./repro.sh";
+  $("replay").textContent = data.replay;
   $("copy").onclick = async () => { try { await navigator.clipboard.writeText($("replay").textContent); $("copy").textContent = "Copied"; } catch { getSelection().selectAllChildren($("replay")); } };
   $("plan").textContent = `${data.plan.trim()}\n\n# hosts: ${hosts.slice(0, 50).map((host, index) => `${index} ${host.name}`).join(", ")}${hosts.length > 50 ? ", ..." : ""}`;
   fill($("keys"), [["↑ ↓", "event before, event after"], ["d D", "next and previous trouble"], ["j k, wheel, drag", "move"], ["+ −, Ctrl+wheel, double click", "zoom"], ["0", "all of it"],
     ["Home End", "first and last"], ["← →", "columns, when they do not fit"], ["t", "steps or time"], ["/", "filter"], ["Shift+drag", "choose a range"], ["wheel in the throughput", "zoom it; double click: all of it"], ["Esc", "choose nothing"]]);
   $("left").textContent = data.first > 0 || data.events > data.first + N
-    ? `${count(N)} of ${count(data.events)} events are shown; trace.txt has the others that were recorded.` : "";
+    ? `${count(N)} of ${count(data.events)} events are shown${data.alone ? "." : "; trace.txt has the others that were recorded."}` : "";
   const everyone = element("button", "All or none"); everyone.type = "button";
   everyone.onclick = () => { const on = !hosts.every((host) => host.shown); hosts.forEach((host) => { host.shown = on; host.box.checked = on; }); refilter(); };
   $("hosts").append(everyone);

@@ -24,14 +24,14 @@ const EVENTS_MAX: usize = 1 << 18;
 /// How many bytes of frames the page has at most, for those who want to see them; each frame gets the same share.
 const BYTES_MAX: usize = 6 << 20;
 
-/// Writes the page. O(events).
-pub(super) fn write(story: &Story<'_>, out: &mut impl Write) -> io::Result<()> {
+/// Writes the page; alone, with the command that replays it, or beside the other files. O(events).
+pub(super) fn write(story: &Story<'_>, replay: Option<&str>, out: &mut impl Write) -> io::Result<()> {
     // Text, then `{{name}}` and text, again and again.
     for part in PAGE.split("{{") {
         let text = match part.split_once("}}") {
             Some(("style", text)) => out.write_all(STYLE.as_bytes()).map(|()| text)?,
             Some(("program", text)) => out.write_all(PROGRAM.as_bytes()).map(|()| text)?,
-            Some(("data", text)) => data(story, out).map(|()| text)?,
+            Some(("data", text)) => data(story, replay, out).map(|()| text)?,
             _ => part,
         };
         out.write_all(text.as_bytes())?;
@@ -39,10 +39,11 @@ pub(super) fn write(story: &Story<'_>, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn data(story: &Story<'_>, out: &mut impl Write) -> io::Result<()> {
+fn data(story: &Story<'_>, replay: Option<&str>, out: &mut impl Write) -> io::Result<()> {
     let (world, trace) = (story.world, story.world.trace());
     let start = story.events.len().saturating_sub(EVENTS_MAX);
     write!(out, "{{\"why\":{},\"seed\":\"{}\",", Text(story.why), story.plan.seed)?;
+    write!(out, "\"replay\":{},\"alone\":{},", Text(replay.unwrap_or("./repro.sh")), replay.is_some())?;
     write!(out, "\"hash\":\"{:016x}\",\"plan\":{},", world.hash(), Text(&story.plan.to_string()))?;
     write!(out, "\"now\":{},\"events\":{},", world.now().as_ticks(), trace.events())?;
     write!(out, "\"first\":{},", story.events.get(start).map_or(0, |event| event.number))?;

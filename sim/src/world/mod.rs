@@ -63,7 +63,7 @@ use tidemill_core::time::{Duration, EPOCH, Instant};
 use crate::clock::Clock;
 use crate::event::{Queue, What};
 use crate::fault::Fault;
-use crate::frame::{Nic, Slab};
+use crate::frame::{Free, Nic, Slab};
 use crate::link::{Link, Pipe};
 use crate::oracle::{Oracle, Wire};
 use crate::order::Rule;
@@ -103,7 +103,7 @@ pub struct World {
     marks: BTreeMap<&'static str, bool>,
     queue: Queue,
     wire: Slab,
-    free: Vec<Vec<u8>>,
+    free: Free,
     touched: Vec<u32>,
     record: Record,
 }
@@ -177,7 +177,7 @@ impl World {
             marks: BTreeMap::new(),
             queue: Queue::default(),
             wire: Slab::default(),
-            free: Vec::new(),
+            free: Free::default(),
             touched: Vec::new(),
             record: Record::new(Trace::new(seed), medium),
         }

@@ -5,6 +5,7 @@ use smoltcp::phy::Medium;
 use super::node::LEARNT_MAX;
 use super::{FRAME_FAULTS_MAX, HostId, Mode, World};
 use crate::event::What;
+use crate::frame::Buffer;
 use crate::link::{Chance, Passage, Verdict};
 use crate::reset::{cut, destination};
 use crate::trace::{Frame, Kind};
@@ -21,7 +22,7 @@ impl World {
             Some(_) if !slot.nic.has_room() => Kind::DroppedCard,
             Some(_) => Kind::Arrived,
         };
-        let what = Frame::Again(&frame, sent);
+        let what = Frame::Again(&frame.bytes, sent);
         match (kind, &slot.learnt) {
             (Kind::Arrived, Some(_)) => {
                 self.record.pass(self.now, kind, to, Some(from), what);
@@ -34,19 +35,21 @@ impl World {
             }
             _ => {
                 self.record.add(self.now, kind, to, Some(from), what);
-                self.free.push(frame);
+                self.free.put(frame);
             }
         }
     }
 
     /// What a switch does: it learns behind which neighbour the sender is, and sends the frame on to where the receiver
     /// was last seen, or, if that is not known, to everybody else.
-    fn forward(&mut self, switch: HostId, from: HostId, frame: Vec<u8>) {
+    fn forward(&mut self, switch: HostId, from: HostId, frame: Buffer) {
         let slot = &mut self.hosts[switch.0 as usize];
-        let macs =
-            frame.first_chunk::<12>().and_then(|macs| Some((*macs.first_chunk::<6>()?, *macs.last_chunk::<6>()?)));
+        let macs = frame
+            .bytes
+            .first_chunk::<12>()
+            .and_then(|macs| Some((*macs.first_chunk::<6>()?, *macs.last_chunk::<6>()?)));
         let (Some(learnt), Some((target, source))) = (&mut slot.learnt, macs) else {
-            self.free.push(frame);
+            self.free.put(frame);
             return;
         };
         if source[0] & 1 == 0 && (learnt.contains_key(&source) || learnt.len() < LEARNT_MAX) {
@@ -55,7 +58,7 @@ impl World {
         let to = learnt.get(&target).copied();
         if to == Some(from.0) {
             // The receiver is where the frame came from: it has it already.
-            self.free.push(frame);
+            self.free.put(frame);
         } else if let Some(&link) = to.and_then(|to| self.by_ends.get(&(switch.0, to))) {
             self.send(link, frame);
         } else {
@@ -64,17 +67,17 @@ impl World {
     }
 
     /// Finds the link, or on Ethernet the links, that lead to where the frame is going.
-    pub(super) fn route(&mut self, from: HostId, frame: Vec<u8>) {
+    pub(super) fn route(&mut self, from: HostId, frame: Buffer) {
         if self.addresses[from.0 as usize].is_none() {
             return self.flood(from, None, frame);
         }
         let to = match self.medium {
-            Medium::Ip => destination(&frame).and_then(|address| self.by_address.get(&address).copied()),
+            Medium::Ip => destination(&frame.bytes).and_then(|address| self.by_address.get(&address).copied()),
             Medium::Ethernet => {
-                if frame.first().is_some_and(|first| first & 1 == 1) {
+                if frame.bytes.first().is_some_and(|first| first & 1 == 1) {
                     return self.flood(from, None, frame);
                 }
-                frame.first_chunk::<6>().and_then(|mac| {
+                frame.bytes.first_chunk::<6>().and_then(|mac| {
                     let [prefix @ .., a, b, c, d] = *mac;
                     (prefix == [2, 0]).then_some(u32::from_be_bytes([a, b, c, d]))
                 })
@@ -85,8 +88,8 @@ impl World {
         } else if let Some(link) = self.switch_of(from) {
             self.send(link, frame);
         } else {
-            self.record.add(self.now, Kind::NoRoute, from, None, Frame::Bytes(&frame));
-            self.free.push(frame);
+            self.record.add(self.now, Kind::NoRoute, from, None, Frame::Bytes(&frame.bytes));
+            self.free.put(frame);
         }
     }
 
@@ -100,36 +103,35 @@ impl World {
     }
 
     /// Sends a frame to all neighbours but one, who know whether it is for them.
-    fn flood(&mut self, from: HostId, except: Option<HostId>, frame: Vec<u8>) {
+    fn flood(&mut self, from: HostId, except: Option<HostId>, frame: Buffer) {
         let mut next = 0;
         // By the number of the neighbour, so that no list of them has to be made.
         while let Some((&(_, to), &link)) = self.by_ends.range((from.0, next)..=(from.0, u32::MAX)).next() {
             if except != Some(HostId(to)) {
-                let mut copy = self.free.pop().unwrap_or_default();
-                copy.clone_from(&frame);
+                let copy = self.free.copy(&frame);
                 self.send(link, copy);
             }
             let Some(after) = to.checked_add(1) else { break };
             next = after;
         }
-        self.free.push(frame);
+        self.free.put(frame);
     }
 
     /// Sends a frame into a link, or what a fault makes of it.
-    fn send(&mut self, link: u32, frame: Vec<u8>) {
+    fn send(&mut self, link: u32, frame: Buffer) {
         let direction = &mut self.directions[link as usize];
         if direction.resets > 0
-            && let Some(resets) = cut(self.medium, &frame)
+            && let Some(resets) = cut(self.medium, &frame.bytes)
         {
             direction.resets -= 1;
             let (from, to) = (direction.from, direction.to);
-            self.record.add(self.now, Kind::Reset, from, Some(to), Frame::Bytes(&frame));
-            self.free.push(frame);
+            self.record.add(self.now, Kind::Reset, from, Some(to), Frame::Bytes(&frame.bytes));
+            self.free.put(frame);
             // They are ours, not the hosts': no oracle hears of their being sent.
             self.record.forging = true;
-            self.transmit(link, resets.onward);
+            self.transmit(link, Buffer::unknown(resets.onward));
             if let Some(&back) = self.by_ends.get(&(to.0, from.0)) {
-                self.transmit(back, resets.back);
+                self.transmit(back, Buffer::unknown(resets.back));
             }
             self.record.forging = false;
         } else {
@@ -137,7 +139,7 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, link: u32, mut frame: Vec<u8>) {
+    fn transmit(&mut self, link: u32, mut frame: Buffer) {
         let direction = &mut self.directions[link as usize];
         let chance = match self.mode {
             Mode::Search => Chance::Seed(self.seed),
@@ -145,7 +147,7 @@ impl World {
             Mode::Healed => Chance::Healed(self.seed),
         };
         let number = direction.pipe.next_number();
-        let verdict = direction.pipe.offer(chance, self.now, frame.len());
+        let verdict = direction.pipe.offer(chance, self.now, frame.bytes.len());
         if self.keeps_frame_faults && self.mode == Mode::Search {
             let room = FRAME_FAULTS_MAX.saturating_sub(self.drawn.len());
             let ends = (direction.from, direction.to);
@@ -159,24 +161,24 @@ impl World {
             Verdict::Lost => Kind::DroppedLoss,
         };
         let (from, to) = (direction.from, direction.to);
-        let what = Frame::Bytes(&frame);
+        let what = Frame::Bytes(&frame.bytes);
         let sent = if self.hosts[from.0 as usize].learnt.is_some() {
             self.record.pass(self.now, kind, from, Some(to), what)
         } else {
             self.record.add(self.now, kind, from, Some(to), what)
         };
         let Verdict::Arrives(Passage { at, again, damage, .. }) = verdict else {
-            self.free.push(frame);
+            self.free.put(frame);
             return;
         };
         if let Some(damage) = damage {
-            damage.inflict(&mut frame);
-            self.record.add(self.now, Kind::Damaged, from, Some(to), Frame::Changed(&frame, sent));
+            damage.inflict(&mut frame.bytes);
+            frame.is_sound = false;
+            self.record.add(self.now, Kind::Damaged, from, Some(to), Frame::Changed(&frame.bytes, sent));
         }
         if let Some(again) = again {
-            let mut copy = self.free.pop().unwrap_or_default();
-            copy.clone_from(&frame);
-            self.record.add(self.now, Kind::Duplicated, from, Some(to), Frame::Again(&copy, sent));
+            let copy = self.free.copy(&frame);
+            self.record.add(self.now, Kind::Duplicated, from, Some(to), Frame::Again(&copy.bytes, sent));
             let frame = self.wire.insert(copy, sent);
             self.queue.enter(again, What::Arrival { link, frame });
         }

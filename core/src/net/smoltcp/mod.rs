@@ -162,6 +162,17 @@ impl Listener {
     }
 }
 
+/// How sockets get buffers when they are first opened: see [`Smoltcp::make_buffers_late`].
+#[derive(Clone, Copy, Debug)]
+pub struct LateBuffers<'a> {
+    /// Size of each receive buffer in bytes: the TCP window.
+    pub receive_bytes: usize,
+    /// Size of each send buffer in bytes.
+    pub send_bytes: usize,
+    /// Makes one of so many bytes.
+    pub make: fn(usize) -> SocketBuffer<'a>,
+}
+
 /// A TCP/IP stack of `N` sockets over the device `D`. See the [module](self).
 ///
 /// `poll` and `next_deadline` take O(sockets that were used, got a frame or are due), and a frame O(N) to find its socket among
@@ -178,6 +189,7 @@ pub struct Smoltcp<'a, D: Device, const N: usize> {
     datagrams: [Option<datagram::Slot<'a>>; DATAGRAM_SOCKETS_MAX],
     datagrams_ready: Readiness<DATAGRAM_SOCKETS_MAX>,
     ports: Ports,
+    late: Option<LateBuffers<'a>>,
     congestion: CongestionControl,
     timeouts: Timeouts,
     now: Instant,
@@ -224,8 +236,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         config.set_addresses(&mut iface)?;
         let mut sets = sets.into_iter();
         let slots = buffers.map(|(rx, tx)| {
-            let mut socket = Socket::new(rx, tx);
-            socket.set_nagle_enabled(false);
+            let socket = new_socket(rx, tx);
             // There are as many as buffers.
             Slot::new(sets.next().unwrap_or_else(|| SocketSet::new(&mut [][..])), socket)
         });
@@ -240,6 +251,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
             datagrams: [const { None }; DATAGRAM_SOCKETS_MAX],
             datagrams_ready: Readiness::new(),
             ports: Ports::new(config.seed),
+            late: None,
             congestion: config.congestion,
             timeouts: config.timeouts,
             now: EPOCH,
@@ -248,6 +260,12 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
             unsent: false,
             counters: Counters::default(),
         })
+    }
+
+    /// Has sockets without buffers get theirs when they are first opened: where there is an allocator, a socket that nobody
+    /// uses then takes no room.
+    pub fn make_buffers_late(&mut self, late: LateBuffers<'a>) {
+        self.late = Some(late);
     }
 
     /// Takes in and sends out frames until there is nothing more to do at `now`, within fixed bounds. A `now` before
@@ -557,6 +575,11 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     ) -> bool {
         let slot = &mut self.table.slots[index];
         let socket = slot.socket_mut();
+        if let Some(LateBuffers { receive_bytes, send_bytes, make }) = self.late
+            && socket.recv_capacity() == 0
+        {
+            *socket = new_socket(make(receive_bytes), make(send_bytes));
+        }
         // smoltcp keeps the congestion window of the connection before; setting the algorithm starts it afresh.
         socket.set_congestion_control(self.congestion);
         if !how(socket, self.iface.context()) {
@@ -573,6 +596,12 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         self.work.add(index);
         self.used = true;
     }
+}
+
+fn new_socket<'a>(receive: SocketBuffer<'a>, send: SocketBuffer<'a>) -> Socket<'a> {
+    let mut socket = Socket::new(receive, send);
+    socket.set_nagle_enabled(false);
+    socket
 }
 
 /// smoltcp's time in ours.

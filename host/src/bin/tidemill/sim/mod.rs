@@ -132,7 +132,16 @@ impl Chosen {
     fn command(&self) -> String {
         let program = std::env::current_exe().map_or_else(|_| "tidemill".into(), |path| path.display().to_string());
         let scenario = if self.text.is_some() { "\"${plan%/*}\"/scenario.toml".into() } else { self.name.clone() };
-        format!("'{}' sim {scenario} --plan $plan", program.replace('\'', "'\\''"))
+        format!("{} sim {scenario} --plan $plan", quoted(&program))
+    }
+
+    /// The command that runs this one world again.
+    fn again(&self, args: &Sim, seed: u64) -> String {
+        let what = match &args.plan {
+            Some(plan) => format!("--plan {}", quoted(&plan.display().to_string())),
+            None => format!("--seed {seed}"),
+        };
+        format!("tidemill sim {} {what}", quoted(&self.name))
     }
 
     /// Shrinks what failed, and writes down what there is to see.
@@ -148,6 +157,14 @@ impl Chosen {
         }
         explained
     }
+}
+
+/// As one word of a shell's command.
+fn quoted(word: &str) -> String {
+    if !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Runs one world, and shows it.
@@ -166,7 +183,8 @@ fn shown(args: &Sim, chosen: &Chosen, world: &mut World) -> Result<Result<(), St
         report::write_capture(world, &plan, why, path).map_err(|why| failed(path, why))?;
     }
     if let Some(path) = &args.report {
-        report::write_page(world, &plan, why, path).map_err(|why| failed(path, why))?;
+        report::write_page(world, &plan, why, &chosen.again(args, world.seed()), path)
+            .map_err(|why| failed(path, why))?;
     }
     Ok(result)
 }

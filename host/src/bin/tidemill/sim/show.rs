@@ -30,6 +30,8 @@ pub(super) struct Show {
     all: u64,
     bar: Option<ProgressBar>,
     told_at: Mutex<Instant>,
+    /// Held while something of several lines is told: worlds fail side by side.
+    aside: Mutex<()>,
 }
 
 impl Show {
@@ -41,7 +43,7 @@ impl Show {
             bar.set_style(style.progress_chars("=> "));
             bar
         });
-        Self { json, quiet, all, bar, told_at: Mutex::new(Instant::now()) }
+        Self { json, quiet, all, bar, told_at: Mutex::new(Instant::now()), aside: Mutex::new(()) }
     }
 
     pub(super) fn started(&self, scenario: &str, seeds: &Range<u64>, shard: Option<Shard>, jobs: usize) {
@@ -88,8 +90,9 @@ impl Show {
         }
     }
 
-    /// Prints above the bar, if there is one.
+    /// Prints above the bar, if there is one, and nothing else at the same time.
     fn aside(&self, print: impl FnOnce()) {
+        let _one_at_a_time = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
@@ -144,13 +147,17 @@ pub(super) fn explained(json: bool, scenario: &Scenario, explained: &Explained) 
     }
     let (seed, left) = (shrunk.plan.seed, shrunk.plan.faults.len());
     print(&format!("seed {seed}: {}", printable(&shrunk.why)));
-    print(&format!("  {} faults, of which {left} matter (found in {} runs):", explained.faults, shrunk.runs));
-    if left > 0 && scenario.hosts().nth(HOSTS_MAX).is_none() {
-        let hosts: Vec<String> =
-            scenario.hosts().enumerate().map(|(number, name)| format!("{number} {name}")).collect();
-        print(&format!("    # hosts: {}", hosts.join(", ")));
+    if left == 0 {
+        print(&format!("  {} faults, none of which matters (found in {} runs)", explained.faults, shrunk.runs));
+    } else {
+        print(&format!("  {} faults, of which {left} matter (found in {} runs):", explained.faults, shrunk.runs));
+        if scenario.hosts().nth(HOSTS_MAX).is_none() {
+            let hosts: Vec<String> =
+                scenario.hosts().enumerate().map(|(number, name)| format!("{number} {name}")).collect();
+            print(&format!("    # hosts: {}", hosts.join(", ")));
+        }
+        plan.lines().filter(|line| !line.is_empty()).for_each(|line| print(&format!("    {line}")));
     }
-    plan.lines().filter(|line| !line.is_empty()).for_each(|line| print(&format!("    {line}")));
     if !explained.replays {
         print("  the plan alone does not fail, only the seed does");
     }
