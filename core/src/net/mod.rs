@@ -220,9 +220,16 @@ pub trait Stack {
     /// Writes what fits, at least one byte unless `buf` is empty.
     fn send(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error>;
 
-    /// As [`send`](Self::send), when more follows at once: the stack may hold it back until then, to send both together.
+    /// As [`send`](Self::send), when more, or the end, follows at once: the stack may hold it back until then, to send both
+    /// together.
     fn send_more(&mut self, socket: Handle, buf: &[u8]) -> nb::Result<usize, Error> {
         self.send(socket, buf)
+    }
+
+    /// The end follows at once upon what is sent from now on: the stack may hold the last of it back for
+    /// [`shutdown`](Self::shutdown) or [`close`](Self::close), to send both together. A stale handle is ignored.
+    fn cork(&mut self, socket: Handle) {
+        let _ = socket;
     }
 
     /// Ends our half once what was sent has gone out; the other half can still be read.

@@ -1,4 +1,5 @@
-//! [embedded-nal](https://docs.rs/embedded-nal/0.9) 0.9 over any [`Stack`], for drivers written against its TCP traits.
+//! [embedded-nal](https://docs.rs/embedded-nal/0.9) 0.9 over any [`Stack`], for drivers written against its traits: those
+//! of UDP where the stack has [`Datagrams`], too.
 //!
 //! A [`Nal`] is a view of a stack: two words, made where it is needed. Its sockets live on between views, so that
 //! whoever owns the stack can move bytes in the meantime. embedded-nal has two kinds of error; ours come through whole,
@@ -20,9 +21,9 @@
 //! }
 //! ```
 
-use super::{Error, Handle, Stack};
-use core::net::{Ipv4Addr, SocketAddr};
-use embedded_nal::{TcpClientStack, TcpError, TcpErrorKind, TcpFullStack};
+use super::{Datagrams, Error, Handle, Stack};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use embedded_nal::{TcpClientStack, TcpError, TcpErrorKind, TcpFullStack, UdpClientStack, UdpFullStack};
 
 /// A stack seen through embedded-nal's traits. See the [module](self).
 pub struct Nal<'a, S> {
@@ -37,7 +38,7 @@ impl<'a, S: Stack> Nal<'a, S> {
     }
 }
 
-/// A socket in embedded-nal's sense: it exists before it is connected or listens.
+/// A TCP socket in embedded-nal's sense: it exists before it is connected or listens.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Socket(State);
@@ -135,5 +136,90 @@ impl<S: Stack> TcpFullStack for Nal<'_, S> {
     fn accept(&mut self, socket: &mut Socket) -> nb::Result<(Socket, SocketAddr), Error> {
         let (handle, peer) = self.stack.accept(socket.open()?)?;
         Ok((Socket(State::Open(handle)), peer))
+    }
+}
+
+/// A UDP socket in embedded-nal's sense: it exists before it has a port.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct UdpSocket {
+    handle: Option<Handle>,
+    /// Where `send` sends to.
+    peer: Option<SocketAddr>,
+    /// Nobody but the peer is heard.
+    connected: bool,
+}
+
+impl UdpSocket {
+    fn open(&self) -> Result<Handle, Error> {
+        self.handle.ok_or(Error::NotConnected)
+    }
+}
+
+impl<S: Datagrams> UdpClientStack for Nal<'_, S> {
+    type UdpSocket = UdpSocket;
+    type Error = Error;
+
+    /// Takes nothing of the stack yet, so it never fails.
+    fn socket(&mut self) -> Result<UdpSocket, Error> {
+        Ok(UdpSocket::default())
+    }
+
+    /// From now on only `remote` is heard, at the port that was bound, or one that the stack chooses. May be called
+    /// again with another.
+    fn connect(&mut self, socket: &mut UdpSocket, remote: SocketAddr) -> Result<(), Error> {
+        if socket.handle.is_none() {
+            let any = match remote.ip() {
+                IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                IpAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            };
+            socket.handle = Some(self.stack.bind(SocketAddr::new(any, 0))?);
+        }
+        (socket.peer, socket.connected) = (Some(remote), true);
+        Ok(())
+    }
+
+    fn send(&mut self, socket: &mut UdpSocket, buffer: &[u8]) -> nb::Result<(), Error> {
+        let peer = socket.peer.ok_or(Error::NotConnected)?;
+        self.stack.send_to(socket.open()?, buffer, peer)
+    }
+
+    /// A datagram that `buffer` has no room for is lost, and told as [`Error::TooLong`].
+    fn receive(&mut self, socket: &mut UdpSocket, buffer: &mut [u8]) -> nb::Result<(usize, SocketAddr), Error> {
+        let handle = socket.open()?;
+        loop {
+            let (len, from) = self.stack.recv_from(handle, buffer)?;
+            let is_peer = socket.peer.is_some_and(|peer| (peer.ip(), peer.port()) == (from.ip(), from.port()));
+            if socket.connected && !is_peer {
+                continue;
+            }
+            return if len <= buffer.len() { Ok((len, from)) } else { Err(Error::TooLong.into()) };
+        }
+    }
+
+    fn close(&mut self, socket: UdpSocket) -> Result<(), Error> {
+        if let Some(handle) = socket.handle {
+            self.stack.close(handle);
+        }
+        Ok(())
+    }
+}
+
+impl<S: Datagrams> UdpFullStack for Nal<'_, S> {
+    /// Receives at this port of every IPv4 address. Once only.
+    fn bind(&mut self, socket: &mut UdpSocket, local_port: u16) -> Result<(), Error> {
+        if socket.handle.is_some() {
+            return Err(Error::NotConnected);
+        }
+        socket.handle = Some(self.stack.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, local_port)))?);
+        Ok(())
+    }
+
+    /// Sends to `remote`; to where `send` sends from now on, too, unless it is connected.
+    fn send_to(&mut self, socket: &mut UdpSocket, remote: SocketAddr, buffer: &[u8]) -> nb::Result<(), Error> {
+        if !socket.connected {
+            socket.peer = Some(remote);
+        }
+        self.stack.send_to(socket.open()?, buffer, remote)
     }
 }

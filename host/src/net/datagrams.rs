@@ -4,7 +4,6 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
-use nix::sys::epoll::EpollFlags;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 use tidemill_core::net::{Datagrams, Error, Handle};
@@ -25,7 +24,7 @@ impl Datagrams for Net {
             Ok(UdpSocket::from(socket))
         };
         let socket = open().map_err(|error| failure(&error))?;
-        self.admit(Entry::datagrams(socket), EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT)
+        self.admit(Entry::datagrams(socket))
     }
 
     fn recv_from(&mut self, socket: Handle, buf: &mut [u8]) -> nb::Result<(usize, SocketAddr), Error> {

@@ -6,8 +6,10 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use nix::libc;
+use nix::sys::epoll::EpollFlags;
 use socket2::SockRef;
 use tidemill_core::net::{Error, Interest, Token};
 
@@ -22,6 +24,8 @@ pub(super) struct Entry {
     pub(super) writable: bool,
     /// The peer has sent its FIN, or the connection is broken: a short read does not mean that nothing is left.
     pub(super) hung_up: bool,
+    /// Whether the poller knows it.
+    pub(super) polled: bool,
     pub(super) watch: Option<(Interest, Token)>,
 }
 
@@ -56,16 +60,41 @@ pub(super) enum Phase {
 }
 
 impl Entry {
+    fn new(socket: Kind) -> Self {
+        Self { socket, readable: false, writable: false, hung_up: false, polled: false, watch: None }
+    }
+
+    pub(super) fn listener(socket: TcpListener, identity: Option<Identity>) -> Self {
+        Self { readable: true, ..Self::new(Kind::Listener { socket, starved: false, identity }) }
+    }
+
     pub(super) fn stream(socket: TcpStream, phase: Phase, tls: Option<Box<Session>>) -> Self {
         // A connection just accepted often carries its first request already, and has room to write: worth a try
         // before the poller has said so.
         let up = phase != Phase::Connecting;
         let socket = Kind::Stream { socket, phase, ended: false, shut: false, fault: None, tls };
-        Self { socket, readable: up, writable: up, hung_up: false, watch: None }
+        Self { readable: up, writable: up, ..Self::new(socket) }
     }
 
     pub(super) fn datagrams(socket: UdpSocket) -> Self {
-        Self { socket: Kind::Datagrams(socket), readable: true, writable: true, hung_up: false, watch: None }
+        Self { readable: true, writable: true, ..Self::new(Kind::Datagrams(socket)) }
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Kind::Listener { socket, .. } => socket.as_fd(),
+            Kind::Stream { socket, .. } => socket.as_fd(),
+            Kind::Datagrams(socket) => socket.as_fd(),
+        }
+    }
+
+    /// What the poller is to report of it.
+    pub(super) fn events(&self) -> EpollFlags {
+        match &self.socket {
+            Kind::Listener { .. } => EpollFlags::EPOLLIN,
+            Kind::Stream { .. } => EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP,
+            Kind::Datagrams(_) => EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT,
+        }
     }
 
     /// The socket, if it is one of UDP.
@@ -114,8 +143,8 @@ impl Entry {
     /// The TLS of a stream and what carries it.
     fn secured(&mut self) -> Option<(&mut Session, Raw<'_>)> {
         let Kind::Stream { socket, tls: Some(tls), .. } = &mut self.socket else { return None };
-        let raw = Raw { socket, readable: &mut self.readable, writable: &mut self.writable, hung_up: self.hung_up };
-        Some((tls, raw))
+        let (readable, writable) = (&mut self.readable, &mut self.writable);
+        Some((tls, Raw { socket, readable, writable, hung_up: self.hung_up, polled: self.polled, more: false }))
     }
 
     pub(super) fn connected(&mut self) -> nb::Result<(), Error> {
@@ -175,7 +204,7 @@ impl Entry {
         if let Some((tls, mut raw)) = self.secured() {
             return tls.recv(&mut raw, buf);
         }
-        if !self.readable {
+        if !self.readable && self.polled {
             return Err(nb::Error::WouldBlock);
         }
         let Kind::Stream { socket, ended, fault, .. } = &mut self.socket else {
@@ -232,10 +261,10 @@ impl Entry {
             _ => {}
         }
         if let Some((tls, mut raw)) = self.secured() {
+            raw.more = more;
             return tls.send(&mut raw, buf);
         }
-        let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
-        let count = self.write(|stream| SockRef::from(stream).send_with_flags(buf, flags))?;
+        let count = self.write(|stream| SockRef::from(stream).send_with_flags(buf, flags(more)))?;
         self.writable = count == buf.len();
         Ok(count)
     }
@@ -255,7 +284,7 @@ impl Entry {
         if *shut {
             return Err(Error::Closed.into());
         }
-        if !self.writable {
+        if !self.writable && self.polled {
             return Err(nb::Error::WouldBlock);
         }
         retry(|| call(socket)).map_err(|error| {
@@ -274,11 +303,14 @@ struct Raw<'e> {
     readable: &'e mut bool,
     writable: &'e mut bool,
     hung_up: bool,
+    polled: bool,
+    /// What is written may be held back for what follows at once.
+    more: bool,
 }
 
 impl Read for Raw<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if !*self.readable {
+        if !*self.readable && self.polled {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let read = retry(|| (&*self.socket).read(buf));
@@ -297,10 +329,10 @@ impl Write for Raw<'_> {
 
     /// TLS has its records in several pieces.
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        if !*self.writable {
+        if !*self.writable && self.polled {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let written = retry(|| (&*self.socket).write_vectored(pieces));
+        let written = retry(|| SockRef::from(self.socket).send_vectored_with_flags(pieces, flags(self.more)));
         match &written {
             Ok(count) => *self.writable = *count == pieces.iter().map(|piece| piece.len()).sum::<usize>(),
             Err(error) => *self.writable = error.kind() != io::ErrorKind::WouldBlock,
@@ -311,6 +343,10 @@ impl Write for Raw<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn flags(more: bool) -> i32 {
+    libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 }
 }
 
 /// Repeats a call that a signal interrupted.

@@ -43,7 +43,7 @@ pub use waker::Waker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration as StdDuration;
 
 use entry::{Entry, Kind, Phase};
@@ -144,15 +144,11 @@ impl Net {
         });
         prepared.map_err(|error| failure(&error))?;
         if listens {
-            let socket = Kind::Listener { socket: socket.into(), starved: false, identity: identity.cloned() };
-            let entry = Entry { socket, readable: true, writable: false, hung_up: false, watch: None };
-            return self.admit(entry, EpollFlags::EPOLLIN);
+            return self.admit(Entry::listener(socket.into(), identity.cloned()));
         }
         match sort {
-            Sort::Stream if socket.peer_addr().is_ok() => {
-                self.admit(Entry::stream(socket.into(), Phase::Up, None), STREAM)
-            }
-            Sort::Datagram => self.admit(Entry::datagrams(socket.into()), EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT),
+            Sort::Stream if socket.peer_addr().is_ok() => self.admit(Entry::stream(socket.into(), Phase::Up, None)),
+            Sort::Datagram => self.admit(Entry::datagrams(socket.into())),
             _ => Err(Error::NotConnected),
         }
     }
@@ -216,7 +212,7 @@ impl Net {
             let at = i64::try_from(offset).map_err(|_| Error::Os(nix::libc::EINVAL))?;
             let read = nix::sys::uio::pread(file, &mut piece[..want], at);
             let count = read.map_err(|errno| failure(&errno.into()))?;
-            return Ok(entry.send(&piece[..count], false)? as u64);
+            return Ok(entry.send(&piece[..count], (count as u64) < len)? as u64);
         }
         // What one call of the kernel takes at most, page aligned.
         let count = usize::try_from(len).unwrap_or(usize::MAX).min(0x7fff_f000);
@@ -287,10 +283,9 @@ impl Net {
             Ok(TcpListener::from(socket))
         };
         let socket = open().map_err(|error| failure(&error))?;
-        let socket = Kind::Listener { socket, starved: false, identity };
-        let entry = Entry { socket, readable: true, writable: false, hung_up: false, watch: None };
-        self.admit(entry, EpollFlags::EPOLLIN)
+        self.admit(Entry::listener(socket, identity))
     }
+
     /// Starts a connection; `tls`: one that is secured once it is there.
     fn open_stream(&mut self, remote: SocketAddr, tls: Option<Box<Session>>) -> Result<Handle, Error> {
         if self.sockets.room() == 0 {
@@ -313,22 +308,15 @@ impl Net {
         };
         let stream = open().map_err(|error| failure(&error))?;
         // Registered only now: a socket that has not begun to connect would be reported as hung up.
-        self.admit(Entry::stream(stream, Phase::Connecting, tls), STREAM)
+        self.admit(Entry::stream(stream, Phase::Connecting, tls))
     }
+
     /// Puts a new socket into the table and under the poller.
-    fn admit(&mut self, entry: Entry, interest: EpollFlags) -> Result<Handle, Error> {
+    fn admit(&mut self, entry: Entry) -> Result<Handle, Error> {
         let handle = self.sockets.insert(entry).ok_or(Error::Full)?;
         // The entry was inserted in the line before.
-        let added = match self.sockets.get_mut(handle).map(|entry| &entry.socket) {
-            Some(Kind::Listener { socket, .. }) => self.poller.add(socket.as_fd(), handle, interest),
-            Some(Kind::Stream { socket, .. }) => self.poller.add(socket.as_fd(), handle, interest),
-            Some(Kind::Datagrams(socket)) => self.poller.add(socket.as_fd(), handle, interest),
-            None => return Err(Error::Stale),
-        };
-        added.map_err(|error| {
-            self.sockets.remove(handle);
-            failure(&error)
-        })?;
+        let entry = self.sockets.get_mut(handle).ok_or(Error::Stale)?;
+        self.poller.add(entry, handle).inspect_err(|_| drop(self.sockets.remove(handle)))?;
         Ok(handle)
     }
 
@@ -387,8 +375,6 @@ impl Clock for Net {
     }
 }
 
-const STREAM: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLOUT).union(EpollFlags::EPOLLRDHUP);
-
 impl Stack for Net {
     fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, Error> {
         self.open_listener(local, backlog, None)
@@ -436,7 +422,8 @@ impl Stack for Net {
             Some(identity) => (Phase::Handshaking, Some(Box::new(Session::server(&identity)?))),
             None => (Phase::Up, None),
         };
-        let handle = self.admit(Entry::stream(stream, phase, tls), STREAM)?;
+        // The poller learns of it when it is first waited for: one that is answered at once and closed never is.
+        let handle = self.sockets.insert(Entry::stream(stream, phase, tls)).ok_or(Error::Full)?;
         Ok((handle, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
     }
 
@@ -470,6 +457,13 @@ impl Stack for Net {
         self.sockets.get_mut(socket).ok_or(Error::Stale)?.send(buf, true)
     }
 
+    fn cork(&mut self, socket: Handle) {
+        if let Some(Entry { socket: Kind::Stream { socket, .. }, .. }) = self.sockets.get(socket) {
+            // It only saves a packet.
+            let _ = SockRef::from(socket).set_tcp_cork(true);
+        }
+    }
+
     fn shutdown(&mut self, socket: Handle) -> Result<(), Error> {
         self.sockets.get_mut(socket).ok_or(Error::Stale)?.shutdown()
     }
@@ -482,7 +476,9 @@ impl Stack for Net {
             if self.lingering.len() == self.sockets.len() {
                 self.lingering.remove(0);
             }
-            self.lingering.push((socket, entry, now + LINGER));
+            if entry.polled || self.poller.add(&mut entry, socket).is_ok() {
+                self.lingering.push((socket, entry, now + LINGER));
+            }
         }
     }
 
@@ -508,6 +504,10 @@ impl Stack for Net {
         if entry.ready_for(interest) {
             self.sockets.queue(socket, token);
         } else {
+            if !entry.polled {
+                // What has come meanwhile is reported, too.
+                self.poller.add(entry, socket)?;
+            }
             entry.watch = Some((interest, token));
             self.sockets.unqueue(socket);
         }

@@ -1,16 +1,18 @@
 //! One edge-triggered epoll, waited on to the microsecond.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
-use tidemill_core::net::Handle;
+use tidemill_core::net::{Error, Handle};
 
 use super::Waker;
+use super::entry::Entry;
+use super::error::failure;
 
 /// How many events one wait collects; the others are collected by the next.
 const EVENTS: usize = 256;
@@ -31,10 +33,13 @@ impl Poller {
         Ok(Self { epoll, events: vec![EpollEvent::empty(); EVENTS].into() })
     }
 
-    /// Reports `flags` of this descriptor, at each change, until it is closed.
-    pub(super) fn add(&self, fd: BorrowedFd<'_>, handle: Handle, flags: EpollFlags) -> io::Result<()> {
+    /// Reports of this socket what it is to report, at each change, until it is closed; and now what is so already.
+    pub(super) fn add(&self, entry: &mut Entry, handle: Handle) -> Result<(), Error> {
         let key = u64::from(handle.generation()) << 16 | handle.index() as u64;
-        Ok(self.epoll.add(fd, EpollEvent::new(flags | EpollFlags::EPOLLET, key))?)
+        let event = EpollEvent::new(entry.events() | EpollFlags::EPOLLET, key);
+        self.epoll.add(entry.descriptor(), event).map_err(|errno| failure(&errno.into()))?;
+        entry.polled = true;
+        Ok(())
     }
 
     /// Waits as long as `left` says (`None`: for ever) for at least one event; says how many there are. A signal ends

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use super::*;
@@ -234,6 +235,56 @@ fn a_file_is_sent_from_an_offset_and_its_end_is_told() {
     assert_eq!(&buf[..6], b"456789");
     net.close(server);
     assert_eq!(net.sendfile(server, file.as_fd(), 0, 1), Err(nb::Error::Other(Error::Stale)));
+}
+
+#[test]
+fn an_accepted_connection_needs_no_poller_until_it_is_waited_for() {
+    let mut net = net(6);
+    let (listener, client, server) = pair(&mut net);
+    let polled = |net: &Net, socket| net.sockets.get(socket).unwrap().polled;
+    // What comes and goes at once is found without it, and so is what comes after nothing was there.
+    assert_eq!(net.recv(server, &mut [0; 4]), Err(nb::Error::WouldBlock));
+    assert_eq!(net.send(client, b"tide"), Ok(4));
+    assert_eq!(until_ready(&mut net, |net| net.recv(server, &mut [0; 9])), Ok(4));
+    assert_eq!(net.send(server, b"mill"), Ok(4));
+    assert!(!polled(&net, server) && polled(&net, client));
+    // What came before it was waited for is told all the same: bytes, and an end.
+    assert_eq!(net.recv(server, &mut [0; 4]), Err(nb::Error::WouldBlock));
+    net.send(client, b"more").unwrap();
+    net.watch(server, Interest::Read, Token(5)).unwrap();
+    assert!(polled(&net, server));
+    net.wait(None).unwrap();
+    assert_eq!(net.next_ready(), Some(Token(5)));
+    assert_eq!(net.recv(server, &mut [0; 9]), Ok(4));
+    let second = net.connect(net.local_addr(listener).unwrap()).unwrap();
+    let (other, _) = until_ready(&mut net, |net| net.accept(listener)).unwrap();
+    assert_eq!(net.recv(other, &mut [0; 4]), Err(nb::Error::WouldBlock));
+    net.close(second);
+    net.watch(other, Interest::Read, Token(6)).unwrap();
+    while net.next_ready() != Some(Token(6)) {
+        net.wait(None).unwrap();
+    }
+    assert_eq!(net.recv(other, &mut [0; 4]), Ok(0));
+}
+
+#[test]
+fn what_was_held_back_for_the_end_goes_out_with_it() {
+    let mut net = net(6);
+    let (listener, client, server) = pair(&mut net);
+    net.send_more(server, b"tide").unwrap();
+    net.shutdown(server).unwrap();
+    let mut buf = [0; 9];
+    assert_eq!(until_ready(&mut net, |net| net.recv(client, &mut buf)), Ok(4));
+    assert_eq!(until_ready(&mut net, |net| net.recv(client, &mut buf)), Ok(0));
+    net.close(client);
+    let client = net.connect(net.local_addr(listener).unwrap()).unwrap();
+    let (server, _) = until_ready(&mut net, |net| net.accept(listener)).unwrap();
+    until_ready(&mut net, |net| net.connected(client)).unwrap();
+    net.cork(server);
+    net.send(server, b"mill").unwrap();
+    net.close(server);
+    assert_eq!(until_ready(&mut net, |net| net.recv(client, &mut buf)), Ok(4));
+    assert_eq!(until_ready(&mut net, |net| net.recv(client, &mut buf)), Ok(0));
 }
 
 #[test]

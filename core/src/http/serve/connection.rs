@@ -427,7 +427,9 @@ impl<F> Connection<F> {
             return Ok(true);
         }
         let head = desk.output.rest();
-        let State::Answer { body, sent, .. } = &mut self.state else { return Ok(true) };
+        let State::Answer { body, sent, after } = &mut self.state else { return Ok(true) };
+        // The end of our half goes out with the last bytes: it follows at once.
+        let ends = *after != After::Next;
         let taken = if let Some(body) = body
             && let Ok(left) = usize::try_from(body.end - body.at)
             && left > 0
@@ -438,16 +440,20 @@ impl<F> Connection<F> {
             front.copy_from_slice(head);
             let read = content.read(&mut body.file, body.at, back).map_err(End::from)?;
             let len = head.len() + read.min(back.len());
-            let taken = cx.net.send(self.socket, &room[..len]).map_err(|error| error.map(End::from))?;
+            let more = ends || body.parts.is_some();
+            let taken = send(cx.net, self.socket, &room[..len], more)?;
             let of_body = taken.saturating_sub(head.len()) as u64;
             body.at += of_body;
             *sent += of_body;
             self.pace.spend(cx.now, of_body);
             taken
         } else {
-            let more = body.as_ref().is_some_and(|body| body.at < body.end);
-            let sent = if more { cx.net.send_more(self.socket, head) } else { cx.net.send(self.socket, head) };
-            sent.map_err(|error| error.map(End::from))?
+            let follows = body.as_ref().is_some_and(|body| body.at < body.end);
+            if ends && follows && desk.output.start == 0 {
+                cx.net.cork(self.socket);
+            }
+            let more = ends || follows;
+            send(cx.net, self.socket, head, more)?
         };
         desk.output.start += taken.min(head.len());
         self.deadline = cx.now + limits.stall;
@@ -668,6 +674,12 @@ impl<F> Connection<F> {
         self.answer(desk, content, 408, After::HearOut, &[]);
         desks.set_reading(index, false);
     }
+}
+
+/// Sends bytes; `more`: others, or the end, follow at once.
+fn send<S: Stack>(net: &mut S, socket: Handle, bytes: &[u8], more: bool) -> nb::Result<usize, End> {
+    let sent = if more { net.send_more(socket, bytes) } else { net.send(socket, bytes) };
+    sent.map_err(|error| error.map(End::from))
 }
 
 /// Puts whole header lines behind those of a head that ends at `len`.

@@ -9,9 +9,11 @@
 
 #![allow(missing_docs, reason = "a row's name is its sentence")]
 
+mod nal;
+
+pub use nal::*;
+
 use core::net::SocketAddr;
-use embedded_nal::{TcpClientStack, TcpFullStack};
-use tidemill_core::net::nal::Nal;
 use tidemill_core::net::{Datagrams, Error, Handle, Interest, Stack, Token};
 
 /// Two ends of a network, of one kind of stack (they may be the same stack).
@@ -367,38 +369,6 @@ pub fn connections_wait_to_be_accepted<P: Pair>(pair: &mut P) {
     assert_eq!(pair.server().accept(listener), Err(nb::Error::WouldBlock));
 }
 
-pub fn embedded_nal_carries_an_echo<P: Pair>(pair: &mut P) {
-    let addr = pair.refused_addr();
-    let mut listener = Nal::new(pair.server(), 2).socket().unwrap();
-    Nal::new(pair.server(), 2).bind(&mut listener, addr.port()).unwrap();
-    Nal::new(pair.server(), 2).listen(&mut listener).unwrap();
-    let mut client = Nal::new(pair.client(), 2).socket().unwrap();
-    wait(pair, |pair| Nal::new(pair.client(), 2).connect(&mut client, addr)).unwrap();
-    let (mut server, _) = wait(pair, |pair| Nal::new(pair.server(), 2).accept(&mut listener)).unwrap();
-    assert_eq!(Nal::new(pair.client(), 2).receive(&mut client, &mut [0; 8]), Err(nb::Error::WouldBlock));
-    wait(pair, |pair| Nal::new(pair.client(), 2).send(&mut client, b"echo")).unwrap();
-    let mut buf = [0; 8];
-    assert_eq!(wait(pair, |pair| Nal::new(pair.server(), 2).receive(&mut server, &mut buf)), Ok(4));
-    wait(pair, |pair| Nal::new(pair.server(), 2).send(&mut server, &buf[..4])).unwrap();
-    Nal::new(pair.server(), 2).close(server).unwrap();
-    assert_eq!(wait(pair, |pair| Nal::new(pair.client(), 2).receive(&mut client, &mut buf)), Ok(4));
-    assert_eq!(&buf[..4], b"echo");
-    assert_eq!(wait(pair, |pair| Nal::new(pair.client(), 2).receive(&mut client, &mut buf)), Ok(0));
-    Nal::new(pair.client(), 2).close(client).unwrap();
-    Nal::new(pair.server(), 2).close(listener).unwrap();
-}
-
-pub fn embedded_nal_tells_a_refusal_and_the_socket_is_as_new<P: Pair>(pair: &mut P) {
-    let addr = pair.refused_addr();
-    let mut socket = Nal::new(pair.client(), 1).socket().unwrap();
-    for _ in 0..2 {
-        let outcome = wait(pair, |pair| Nal::new(pair.client(), 1).connect(&mut socket, addr));
-        assert_eq!(outcome, Err(Error::Refused));
-    }
-    let nothing = Nal::new(pair.client(), 1).send(&mut socket, b"x");
-    assert_eq!(nothing, Err(nb::Error::Other(Error::NotConnected)));
-}
-
 /// Two sockets for datagrams, and the address of the server's.
 fn bound<P: Pair>(pair: &mut P) -> (Handle, Handle, SocketAddr) {
     let addr = pair.server_addr();
@@ -513,6 +483,7 @@ macro_rules! net_conformance {
             a_watch_fires_when_a_datagram_comes_and_when_one_can_be_sent,
             datagram_sockets_and_others_are_told_apart_and_grow_stale,
             embedded_nal_carries_an_echo,
+            embedded_nal_carries_datagrams,
             embedded_nal_tells_a_refusal_and_the_socket_is_as_new,
         );
     };
