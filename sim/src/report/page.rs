@@ -245,7 +245,7 @@ mod tests {
 
     fn page(story: &Story<'_>) -> String {
         let mut out = Vec::new();
-        write(story, &mut out).unwrap();
+        write(story, None, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
