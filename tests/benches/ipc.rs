@@ -5,9 +5,13 @@
 //! own; round trips are measured also with both on one. CPython is measured where there is a Python 3.13. A machine that does
 //! other work meanwhile makes every figure worse: compare within one run.
 
+use std::hint::black_box;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
 use ipc_channel::ipc;
@@ -172,6 +176,43 @@ fn raw(run: Run, ends: impl Fn() -> [(OwnedFd, OwnedFd); 2]) -> f64 {
     }
     child.join();
     last
+}
+
+/// The floor: two threads that copy in and out of sixteen blocks in turn, as many bytes as our pipe's ring has, and do nothing
+/// else.
+fn copies((count, len): Run) -> f64 {
+    const BLOCK: usize = 16 << 10;
+    let blocks: [Mutex<Vec<u8>>; 16] = std::array::from_fn(|_| Mutex::new(vec![0; BLOCK]));
+    let (written, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let parts = count * len / BLOCK;
+    let until = |what: &dyn Fn() -> bool| {
+        while !what() {
+            std::hint::spin_loop();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(1);
+            let mut room = vec![0; len];
+            for at in 0..parts {
+                until(&|| written.load(Acquire) > at);
+                let start = at * BLOCK % len;
+                room[start..start + BLOCK].copy_from_slice(&blocks[at % blocks.len()].lock().unwrap());
+                read.store(at + 1, Release);
+            }
+            black_box(room);
+        });
+        let message = vec![7; len];
+        seconds(|| {
+            for at in 0..parts {
+                until(&|| at - read.load(Acquire) < blocks.len());
+                let start = at * BLOCK % len;
+                blocks[at % blocks.len()].lock().unwrap().copy_from_slice(&message[start..start + BLOCK]);
+                written.store(at + 1, Release);
+            }
+            until(&|| read.load(Acquire) == parts);
+        })
+    })
 }
 
 fn channel(run: Run) -> f64 {
@@ -346,6 +387,7 @@ fn main() {
     table(
         "1 MiB one way, other core, GB/s",
         &mut [
+            ("two threads that copy by hand", &mut || rate(copies(LARGE))),
             ("tidemill Pipe", &mut || rate(ring(LARGE))),
             ("pipe", &mut || rate(raw(LARGE, pipes))),
             ("socketpair", &mut || rate(raw(LARGE, sockets))),
