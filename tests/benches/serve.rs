@@ -95,7 +95,7 @@ fn python(folder: &Path, tls: Option<&Path>, scripts: &Path) -> Python {
     let script = format!(
         "from functools import partial\n\
          from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer\n\
-         class Handler(SimpleHTTPRequestHandler):\n    protocol_version = 'HTTP/1.1'\n    log_message = lambda *_: None\n\
+         class Handler(SimpleHTTPRequestHandler):\n    protocol_version = 'HTTP/1.1'\n    disable_nagle_algorithm = True\n    log_message = lambda *_: None\n\
          ThreadingHTTPServer.request_queue_size = 1024\n\
          server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory={:?}))\n\
          {wrap}print(server.server_address[1], flush=True)\nserver.serve_forever()\n",
