@@ -257,7 +257,7 @@ fn row(title: &str, contenders: &[Contender], connections: usize, kept: bool, se
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(3);
+    let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(4);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let root = tempfile::tempdir().unwrap();
     let other = static_web_server(arguments.iter().any(|argument| argument == "install"), root.path());

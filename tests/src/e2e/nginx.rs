@@ -69,7 +69,7 @@ impl Nginx {
                 http {{
                     access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
                     default_type application/octet-stream;
-                    ssl_certificate server.pem; ssl_certificate_key server.key;
+                    ssl_certificate server.pem; ssl_certificate_key server.key; ssl_protocols TLSv1.2 TLSv1.3;
                     server {{
                         listen {address} backlog=1024; listen {secure} ssl backlog=1024;
                         root {folder}/www;
