@@ -60,12 +60,26 @@ impl Board {
     /// # Panics
     /// As [`boot`](Self::boot).
     pub fn boot_server(images: &Path, name: &str) -> (Self, SocketAddr) {
+        let (board, [address]) = Self::boot_services(images, name, [("tcp", 80)]);
+        (board, address)
+    }
+
+    /// Boots an image that serves at these ports of `tcp` or `udp`; also says where each can be reached.
+    ///
+    /// # Panics
+    /// As [`boot`](Self::boot).
+    pub fn boot_services<const N: usize>(
+        images: &Path,
+        name: &str,
+        ports: [(&str, u16); N],
+    ) -> (Self, [SocketAddr; N]) {
         let mut error = String::new();
-        // Another process may take the port in between.
+        // Another process may take a port in between.
         for _ in 0..5 {
-            let address = free_port();
-            match Self::start(images, name, &format!(",hostfwd=tcp:{address}-:80")) {
-                Ok(board) => return (board, address),
+            let places = ports.map(|(protocol, port)| (protocol, port, free_port()));
+            let forward = |(protocol, port, at)| format!(",hostfwd={protocol}:{at}-:{port}");
+            match Self::start(images, name, &places.map(forward).concat()) {
+                Ok(board) => return (board, places.map(|(.., at)| at)),
                 Err(why) => error = why,
             }
         }
