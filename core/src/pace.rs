@@ -13,6 +13,17 @@ const STEPS: u64 = 32;
 /// The least that is worth a call.
 const LEAST: u64 = 512;
 
+/// `count * times / parts`, rounded down; no product on the way is too large, and what the result cannot hold is
+/// `u64::MAX`. In one place, because 128 bits take much code where there are 32.
+#[inline(never)]
+pub(crate) fn share(count: u64, times: u64, parts: u64) -> u64 {
+    let parts = parts.max(1);
+    match count.checked_mul(times) {
+        Some(product) => product / parts,
+        None => u64::try_from(u128::from(count) * u128::from(times) / u128::from(parts)).unwrap_or(u64::MAX),
+    }
+}
+
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pace {
@@ -32,17 +43,16 @@ impl Pace {
             return Err(self.paid);
         }
         let unused = (now - self.paid).min(SLACK).as_ticks();
-        let saved = u128::from(unused) * u128::from(rate.get()) / 1_000_000;
-        Ok((rate.get() / STEPS).max(LEAST).saturating_add(saved as u64))
+        Ok((rate.get() / STEPS).max(LEAST).saturating_add(share(unused, rate.get(), 1_000_000)))
     }
 
     /// `count` bytes were moved at `now`.
     pub(crate) fn spend(&mut self, now: Instant, count: u64) {
         let Some(rate) = self.rate else { return };
         let from = if now.as_ticks() > SLACK.as_ticks() { self.paid.max(now - SLACK) } else { self.paid };
-        let price = u128::from(count) * 1_000_000 / u128::from(rate.get());
+        let price = share(count, 1_000_000, rate.get());
         // A hundred years: later than any deadline, and far from the end of time.
-        self.paid = from + Duration::from_ticks((price as u64).min(1 << 51));
+        self.paid = from + Duration::from_ticks(price.min(1 << 51));
     }
 }
 

@@ -47,20 +47,16 @@ pub(super) struct Engine<'h, K: Sink, const SOURCES: usize> {
 }
 
 impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
-    pub(super) fn new(
-        options: Options<'h>,
-        sources: Vec<Source, SOURCES>,
-        sink: K,
-        state: Option<State>,
-        connections: u8,
-    ) -> Self {
-        let mut engine = Self {
-            active: connections,
+    /// Without sources; then [`begin`](Self::begin), where it stays.
+    #[inline(always)]
+    pub(super) fn new(options: Options<'h>, sink: K) -> Self {
+        Self {
+            active: 0,
             replanned: false,
             pace: Pace::new(options.rate),
             options,
-            sources,
-            segments: Segments::whole(UNKNOWN_END),
+            sources: Vec::new(),
+            segments: Segments::default(),
             total: None,
             sink,
             epoch: 0,
@@ -74,18 +70,20 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             turn_end: 0,
             outcome: None,
             events: Deque::new(),
-        };
-        if let Some(state) = state {
-            engine.total = Some(state.total);
-            engine.segments = Segments::of(state.missing.iter().cloned());
-            engine.resumed = true;
-            engine.version = Some(Version::saved(&state.validator));
-            if let Some(source) = engine.sources.first_mut() {
-                source.validator = Some(state.validator);
-            }
-            engine.finish_if_whole();
         }
-        engine
+    }
+
+    /// From the start, or where `state` says.
+    pub(super) fn begin(&mut self, state: Option<State>) {
+        let Some(state) = state else { return self.segments.reset(UNKNOWN_END) };
+        self.total = Some(state.total);
+        self.segments = Segments::of(state.missing.iter().cloned());
+        self.resumed = true;
+        self.version = Some(Version::saved(&state.validator));
+        if let Some(source) = self.sources.first_mut() {
+            source.validator = Some(state.validator);
+        }
+        self.finish_if_whole();
     }
 
     /// Tells the observer; the oldest news give way.
@@ -190,7 +188,7 @@ impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
             source.validator = None;
             source.ranges = None;
         }
-        self.segments = Segments::whole(UNKNOWN_END);
+        self.segments.reset(UNKNOWN_END);
         if let Err(error) = self.sink.restart() {
             self.fail(Failure::Sink(error));
         }

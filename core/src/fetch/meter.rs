@@ -1,5 +1,6 @@
 //! How fast bytes come: a moving average that notices a stall.
 
+use crate::pace::share;
 use crate::time::{Duration, EPOCH, Instant};
 
 /// Bytes are counted over at least this long before they change the average.
@@ -57,7 +58,6 @@ impl Meter {
     /// The rate of the window under way, once it is long enough.
     fn window(&self, now: Instant) -> Option<u64> {
         let passed = now.checked_duration_since(self.since)?;
-        let rate = u128::from(self.bytes) * 1_000_000 / u128::from(passed.as_ticks()).max(1);
-        (passed >= WINDOW).then(|| u64::try_from(rate).unwrap_or(u64::MAX))
+        (passed >= WINDOW).then(|| share(self.bytes, 1_000_000, passed.as_ticks()))
     }
 }

@@ -288,15 +288,31 @@ where
         slots: B,
         state: Option<State>,
     ) -> Self {
-        let connections = slots.as_ref().len().min(CONNECTIONS_MAX) as u8;
-        let mut executor = Executor::new(slots);
-        for index in 0..connections {
-            // The pool is empty and has a slot for each.
-            let _ = executor.pool.spawn(Connection::new(index));
+        let mut fetch = Self::idle(options, sink, slots);
+        fetch.begin(sources, state);
+        fetch
+    }
+
+    /// As [`new`](Self::new), but it does nothing before [`begin`](Self::begin): so it can be made where it stays, which a
+    /// small stack has not the room to pass it through.
+    #[inline(always)]
+    pub fn idle(options: Options<'h>, sink: K, slots: B) -> Self {
+        Self {
+            executor: Executor::new(slots),
+            engine: Engine::new(options, sink),
+            meter: Meter::new(EPOCH),
+            metered: 0,
         }
-        let sources = sources.into_iter().take(SOURCES).collect();
-        let engine = Engine::new(options, sources, sink, state, connections);
-        Self { executor, engine, meter: Meter::new(EPOCH), metered: 0 }
+    }
+
+    /// Has an [`idle`](Self::idle) download begin, with the rest of what [`new`](Self::new) takes; once.
+    pub fn begin(&mut self, sources: impl IntoIterator<Item = Source>, state: Option<State>) {
+        let Self { executor, engine, .. } = self;
+        engine.sources.extend(sources.into_iter().take(SOURCES));
+        engine.begin(state);
+        while engine.active < CONNECTIONS_MAX as u8 && executor.pool.spawn(Connection::new(engine.active)).is_ok() {
+            engine.active += 1;
+        }
     }
 
     /// Does all that can be done at `now`; as [`Program::turn`](crate::executor::Program::turn), with a buffer lent

@@ -5,6 +5,7 @@
 //! longest to finish, so that both ends are done at the same moment by the rates measured so far.
 
 use super::meter::Meter;
+use crate::pace::share;
 use crate::time::{Duration, Instant};
 use core::ops::Range;
 use heapless::Vec;
@@ -45,9 +46,11 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// Everything below `end` is missing.
-    pub(super) fn whole(end: u64) -> Self {
-        Self::of(core::iter::once(0..end))
+    /// Everything below `end` is missing again, and nobody fetches it.
+    pub(super) fn reset(&mut self, end: u64) {
+        self.list.clear();
+        // It is empty. In place: a new list would pass over the stack.
+        let _ = self.list.push(Segment { pos: 0, end, owner: None, meter: Meter::default() });
     }
 
     /// Exactly these are missing. Empty ones, and those past the 64th, are left out: the caller has checked them.
@@ -122,7 +125,7 @@ impl Segments {
 
     /// Everything below `end` is missing again, and `owner` fetches it from the start.
     pub(super) fn rewind(&mut self, owner: u8, end: u64, now: Instant) {
-        *self = Self::whole(end);
+        self.reset(end);
         self.claim(owner, now);
     }
 
@@ -132,7 +135,7 @@ impl Segments {
         let [only] = self.list.as_mut_slice() else { return };
         let parts = (parts as u64).min(SEGMENTS_MAX as u64).min(only.left() / min.max(1)).max(1);
         let (start, end) = (only.pos, only.end);
-        let cut = |part: u64| start + (u128::from(end - start) * u128::from(part) / u128::from(parts)) as u64;
+        let cut = |part: u64| start + share(end - start, part, parts);
         only.end = cut(1);
         for part in 1..parts {
             let segment = Segment { pos: cut(part), end: cut(part + 1), owner: None, meter: Meter::default() };
@@ -150,24 +153,22 @@ impl Segments {
         let known = self.list.iter().map(|segment| segment.meter.rate(now)).filter(|&rate| rate > 0);
         let (sum, count) = known.fold((0u64, 0u64), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
         let typical = sum.checked_div(count).unwrap_or(1).max(1);
-        let thief_rate = u128::from(if rate == 0 { typical } else { rate });
+        let thief_rate = if rate == 0 { typical } else { rate };
         let speed = |segment: &Segment| match segment.meter.rate(now) {
             0 if segment.meter.is_young(now, GRACE) => typical,
             rate => rate.max(1),
         };
-        let time_left = |segment: &Segment| u128::from(segment.left()) * 1_000_000 / u128::from(speed(segment));
+        let time_left = |segment: &Segment| share(segment.left(), 1_000_000, speed(segment));
         let victim = self.list.iter_mut().max_by_key(|segment| time_left(segment))?;
         if victim.meter.is_young(now, GRACE.max(setup * 4)) {
             return None;
         }
-        let victim_rate = u128::from(speed(victim));
-        let left = u128::from(victim.left());
-        let setup_us = u128::from(setup.as_ticks());
+        let (victim_rate, left) = (speed(victim), victim.left());
         // Both finish together when keep / victim = setup + (left - keep) / thief.
-        let keep = victim_rate * (left + thief_rate * setup_us / 1_000_000) / (victim_rate + thief_rate);
-        let gain_us = left.checked_sub(keep)? * 1_000_000 / victim_rate;
-        let keep = u64::try_from(keep).ok()?;
-        if gain_us < u128::from(GAIN_MIN.as_ticks()).max(setup_us) || victim.left() - keep < STEAL_MIN {
+        let meanwhile = share(thief_rate, setup.as_ticks(), 1_000_000);
+        let keep = share(victim_rate, left.saturating_add(meanwhile), victim_rate.saturating_add(thief_rate));
+        let taken = left.checked_sub(keep)?;
+        if share(taken, 1_000_000, victim_rate) < GAIN_MIN.max(setup).as_ticks() || taken < STEAL_MIN {
             return None;
         }
         let cut = victim.pos + keep;
@@ -187,13 +188,17 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec as StdVec;
 
+    fn whole(end: u64) -> Segments {
+        Segments::of(core::iter::once(0..end))
+    }
+
     fn at(ms: u64) -> Instant {
         EPOCH + Duration::from_millis(ms)
     }
 
     #[test]
     fn an_even_split_covers_the_file_and_keeps_the_first_owner() {
-        let mut segments = Segments::whole(1000);
+        let mut segments = whole(1000);
         segments.claim(0, EPOCH);
         segments.split_even(3, 1);
         assert_eq!(segments.owned(0), Some(0..333));
@@ -203,14 +208,14 @@ mod tests {
 
     #[test]
     fn a_small_file_is_not_split() {
-        let mut segments = Segments::whole(1000);
+        let mut segments = whole(1000);
         segments.split_even(8, 600);
         assert_eq!(segments.missing().count(), 1);
     }
 
     #[test]
     fn a_thief_eight_times_faster_takes_eight_ninths_of_the_slow_one() {
-        let mut segments = Segments::whole(9 << 20);
+        let mut segments = whole(9 << 20);
         segments.claim(0, EPOCH);
         for ms in 1..=1000 {
             segments.advance(0, 1024, at(ms));
@@ -224,7 +229,7 @@ mod tests {
 
     #[test]
     fn nothing_is_stolen_when_a_new_connection_would_take_longer_than_it_saves() {
-        let mut segments = Segments::whole(1 << 20);
+        let mut segments = whole(1 << 20);
         segments.claim(0, EPOCH);
         for ms in 1..=500 {
             segments.advance(0, 1024, at(ms));
@@ -234,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_stalled_connection_loses_nearly_all_it_has_left() {
-        let mut segments = Segments::whole(10 << 20);
+        let mut segments = whole(10 << 20);
         segments.claim(0, EPOCH);
         segments.advance(0, 1 << 20, at(100));
         let stolen = segments.steal(1, 10 << 20, Duration::from_millis(10), at(20_000)).unwrap();
@@ -250,7 +255,7 @@ mod tests {
             parts in 1..9usize,
             ops in proptest::collection::vec((0..4u8, 0..8u8, 1..40_000u64), 1..200),
         ) {
-            let mut segments = Segments::whole(total * 64);
+            let mut segments = whole(total * 64);
             let total = total * 64;
             let mut have = StdVec::new();
             let mut done = 0u64;

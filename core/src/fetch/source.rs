@@ -110,7 +110,8 @@ impl Source {
         if self.secure { net.connect_secure(to, self.host_port().0) } else { net.connect(to) }
     }
 
-    /// Moves to where `location` points.
+    /// Moves to where `location` points. Not inlined: the URL that it builds would be on the stack of every turn.
+    #[inline(never)]
     pub(super) fn redirect<E>(&mut self, location: &[u8]) -> Result<(), Failure<E>> {
         if self.revision >= MAX_HOPS {
             return Err(Failure::Redirects);
@@ -119,12 +120,13 @@ impl Source {
         let base = Uri::parse(&self.url).map_err(|_| Failure::Location)?;
         let mut buffer = [0; URL_MAX];
         let url = url::resolve(&base, location, &mut buffer).map_err(|_| Failure::Location)?;
-        let moved = Self::new(url).map_err(|error| match error {
+        let mut moved = Self::new(url).map_err(|error| match error {
             SourceError::Scheme => Failure::Scheme,
             _ => Failure::Location,
         })?;
-        let left = self.moved || self.secure != moved.secure || self.authority() != moved.authority();
-        *self = Self { revision: self.revision + 1, moved: left, ..moved };
+        moved.moved = self.moved || self.secure != moved.secure || self.authority() != moved.authority();
+        moved.revision = self.revision + 1;
+        *self = moved;
         Ok(())
     }
 

@@ -212,11 +212,21 @@ fn begin(job: &mut Option<Job>, store: &'static Store, name: &str, args: &[u8], 
     let Some(Ok(source)) = core::str::from_utf8(args).ok().map(Source::new) else {
         return State::Answering(Err("no http URL"));
     };
+    make(job, store, now);
+    if let Some(job) = job {
+        job.begin([source], None);
+    }
+    State::Fetching
+}
+
+/// A download with nothing to do yet. Neither this nor what [`begin`] has on the stack is there with the other.
+#[inline(never)]
+fn make(job: &mut Option<Job>, store: &'static Store, now: Instant) {
     // The parts of a small file are small, too.
     let options = Options { split_min: 64 << 10, seed: now.as_ticks(), ..Options::default() };
     let slots = [const { fetch::Slot::EMPTY }; CONNECTIONS];
-    *job = Some(Fetch::new(options, [source], store, slots, None));
-    State::Fetching
+    *job = None;
+    job.get_or_insert_with(|| Fetch::idle(options, store, slots));
 }
 
 /// In words without the machinery that formats.

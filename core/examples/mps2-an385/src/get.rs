@@ -3,7 +3,7 @@
 //! What a program wants to see of the answer it takes through [`Receive`]; the task itself yields the status. It waits for
 //! nothing without an end: a deadline ends it whatever the peer does.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{Ipv4Addr, SocketAddr};
 use tidemill_core::http::body::Framing;
 use tidemill_core::http::client::{self, Event, Head, Request, Response};
 use tidemill_core::net::{self, Handle, Interest, Stack};
@@ -35,7 +35,7 @@ pub trait Receive {
 pub enum Error {
     /// It is no `http` URL, or too long.
     Url,
-    /// The host is a name, and there is nobody here to ask for its address.
+    /// The host is a name or an address of IPv6, and there is nobody here to ask for its address.
     Name,
     /// The network said no.
     Net(net::Error),
@@ -84,7 +84,7 @@ pub struct Target<'u> {
 }
 
 impl<'u> Target<'u> {
-    /// Of an `http` URL whose host is an address.
+    /// Of an `http` URL whose host is an IPv4 address.
     ///
     /// # Errors
     /// [`Error::Url`], [`Error::Name`].
@@ -93,13 +93,14 @@ impl<'u> Target<'u> {
         let http = uri.scheme().is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
         let (Some(authority), Some(host), true) = (uri.authority(), uri.host(), http) else { return Err(Error::Url) };
         let port = uri.port().map_err(|_| Error::Url)?.unwrap_or(80);
-        let address: IpAddr = host.parse().map_err(|_| Error::Name)?;
+        let address: Ipv4Addr = host.parse().map_err(|_| Error::Name)?;
         // What follows the authority, without the fragment, which is not the server's.
+        let start = "http://".len() + authority.len();
         let end = url.len() - uri.fragment().map_or(0, |fragment| fragment.len() + 1);
-        let start = url.find(authority).ok_or(Error::Url)? + authority.len();
         let path = url.get(start..end).filter(|path| path.starts_with('/')).unwrap_or("/");
-        let authority = authority.rsplit_once('@').map_or(authority, |(_, authority)| authority);
-        Ok(Self { authority, host, path, address: SocketAddr::new(address, port) })
+        let user = uri.userinfo().map_or(0, |user| user.len() + 1);
+        let authority = authority.get(user..).unwrap_or(authority);
+        Ok(Self { authority, host, path, address: SocketAddr::new(address.into(), port) })
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a stack is at its start: addresses, seed, and how long it waits for what.
 
+use super::address::{add_router, known};
 use super::slot::{Role, Slot, is_outstanding};
 use crate::time::{Duration, Instant};
 use core::net::IpAddr;
 use smoltcp::iface::Interface;
 use smoltcp::socket::tcp::{CongestionControl, State};
-use smoltcp::wire::{IpAddress, IpCidr};
+use smoltcp::wire::IpCidr;
 
 /// How long a reset may take to get out, for a socket that nobody holds.
 const RESET_DEADLINE: Duration = Duration::from_secs(1);
@@ -45,7 +46,7 @@ impl Default for Timeouts {
 pub struct Config<'c> {
     /// The Ethernet address; unused where the device carries IP packets.
     pub mac: [u8; 6],
-    /// Own addresses with their prefix lengths, at most `SMOLTCP_IFACE_MAX_ADDR_COUNT`.
+    /// Own addresses with their prefix lengths (IPv6 ones with the feature `ipv6`), at most `SMOLTCP_IFACE_MAX_ADDR_COUNT`.
     pub addrs: &'c [(IpAddr, u8)],
     /// Default routers, at most one for each family.
     pub gateways: &'c [IpAddr],
@@ -77,18 +78,11 @@ impl Config<'_> {
         let mut room = true;
         for &(addr, prefix) in self.addrs {
             let bits = if addr.is_ipv4() { 32 } else { 128 };
-            let own = IpAddress::from(addr);
-            if !own.is_unicast() || prefix > bits {
-                return Err(ConfigError::Address(addr));
-            }
+            let own = known(addr).filter(|own| own.is_unicast() && prefix <= bits).ok_or(ConfigError::Address(addr))?;
             iface.update_ip_addrs(|addrs| room &= addrs.push(IpCidr::new(own, prefix)).is_ok());
         }
         for &gateway in self.gateways {
-            let routes = iface.routes_mut();
-            room &= match gateway {
-                IpAddr::V4(gateway) => routes.add_default_ipv4_route(gateway).is_ok(),
-                IpAddr::V6(gateway) => routes.add_default_ipv6_route(gateway).is_ok(),
-            };
+            room &= add_router(iface.routes_mut(), gateway);
         }
         if room { Ok(()) } else { Err(ConfigError::TooMany) }
     }
@@ -99,9 +93,9 @@ impl Config<'_> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Not a unicast address, or its prefix is longer than the address.
+    /// Not a unicast address, or its prefix is longer than the address, or it is IPv6 without the feature `ipv6`.
     Address(IpAddr),
-    /// More addresses or routers than the interface holds.
+    /// More addresses or routers than the interface holds, or a router whose family it does not speak.
     TooMany,
     /// The Ethernet address is a group's.
     Mac,

@@ -2,6 +2,7 @@
 //!
 //! A socket that was closed keeps its port until what it sent has gone out.
 
+use super::address::endpoint;
 use super::stack::Place;
 use super::{LISTENERS_MAX, Smoltcp};
 use crate::net::{Datagrams, Error, Handle, Interest};
@@ -120,10 +121,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
 
 impl<D: Device, const N: usize> Datagrams for Smoltcp<'_, D, N> {
     fn bind(&mut self, local: SocketAddr) -> Result<Handle, Error> {
-        let addr = (!local.ip().is_unspecified()).then(|| IpAddress::from(local.ip()));
-        if addr.is_some_and(|addr| !self.iface.has_ip_addr(addr)) {
-            return Err(Error::Unreachable);
-        }
+        let addr = self.own_addr(local)?;
         if local.port() != 0 && self.is_bound(local.port()) {
             return Err(Error::AddressInUse);
         }
@@ -159,13 +157,13 @@ impl<D: Device, const N: usize> Datagrams for Smoltcp<'_, D, N> {
 
     fn send_to(&mut self, socket: Handle, buf: &[u8], to: SocketAddr) -> nb::Result<(), Error> {
         let index = self.find_datagram(socket)?;
-        let to = IpEndpoint::from(to);
+        let headers = if to.is_ipv4() { IPV4_AND_UDP } else { IPV6_AND_UDP };
+        let to = endpoint(to).ok_or(Error::Unreachable)?;
         if to.port == 0 || !self.is_reachable(to.addr) {
             return Err(Error::Unreachable.into());
         }
         let caps = self.device.capabilities();
         let link = if caps.medium == Medium::Ethernet { ETHERNET_HEADER_LEN } else { 0 };
-        let headers = if matches!(to.addr, IpAddress::Ipv4(_)) { IPV4_AND_UDP } else { IPV6_AND_UDP };
         let socket = self.datagram_mut(index).ok_or(Error::Stale)?;
         let longest = caps.max_transmission_unit.saturating_sub(link + headers).min(socket.payload_send_capacity());
         if buf.len() > longest {

@@ -13,13 +13,15 @@
 
 use super::Listener;
 use super::slot::{Role, Slot};
+use core::net::IpAddr;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv6ExtHeader, Ipv6Packet,
-    TcpPacket, UdpPacket,
+    EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket,
 };
+#[cfg(feature = "ipv6")]
+use smoltcp::wire::{Ipv6ExtHeader, Ipv6Packet};
 
 /// Who talks to which port of ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,9 +33,9 @@ pub(super) struct Peer {
 impl Peer {
     /// A number that another peer hardly has.
     fn tag(&self) -> u32 {
-        let addr = match self.remote.addr {
-            IpAddress::Ipv4(addr) => addr.to_bits(),
-            IpAddress::Ipv6(addr) => {
+        let addr = match IpAddr::from(self.remote.addr) {
+            IpAddr::V4(addr) => addr.to_bits(),
+            IpAddr::V6(addr) => {
                 let bits = addr.to_bits();
                 (bits ^ bits >> 32 ^ bits >> 64 ^ bits >> 96) as u32
             }
@@ -133,6 +135,7 @@ fn read(medium: Medium, frame: &[u8]) -> Option<Load> {
             let whole = packet.frag_offset() == 0;
             (IpAddress::from(packet.src_addr()), packet.next_header(), whole.then(|| packet.payload())?)
         }
+        #[cfg(feature = "ipv6")]
         6 => {
             let packet = Ipv6Packet::new_checked(packet).ok()?;
             let (protocol, payload) = match packet.next_header() {

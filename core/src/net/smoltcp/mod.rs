@@ -12,6 +12,7 @@
 //! | `datagram` | UDP sockets, which the caller [adds](Smoltcp::add_datagram_socket) |
 //! | `ports` | ephemeral ports that skip tuples in use, TIME-WAIT included |
 //! | `demux` | which socket a frame is for; a full backlog drops connection requests where smoltcp would refuse them |
+//! | `address` | addresses between core's types and smoltcp's |
 //! | `work` | which sockets have something to do: only they cost time |
 //!
 //! A listener holds `backlog` sockets of the table, each listening at the same port; one that a peer takes is replaced
@@ -92,6 +93,7 @@
 //! # Ok::<(), tidemill_core::net::smoltcp::ConfigError>(())
 //! ```
 
+mod address;
 mod config;
 mod datagram;
 mod demux;

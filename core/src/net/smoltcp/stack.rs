@@ -1,5 +1,6 @@
 //! [`Stack`] for [`Smoltcp`]: each call finds its slot by handle and gives the outcome the trait's table asks for.
 
+use super::address::{endpoint, has_router, known};
 use super::demux::Peer;
 use super::slot::{Role, wipe};
 use super::{LISTENERS_MAX, Listener, Smoltcp};
@@ -65,13 +66,18 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
         port
     }
 
+    /// The address to listen at; `None`: at each that we have.
+    pub(super) fn own_addr(&self, local: SocketAddr) -> Result<Option<IpAddress>, Error> {
+        if local.ip().is_unspecified() {
+            return Ok(None);
+        }
+        known(local.ip()).filter(|&addr| self.iface.has_ip_addr(addr)).map(Some).ok_or(Error::Unreachable)
+    }
+
     /// Whether a packet to `addr` has somewhere to go.
     pub(super) fn is_reachable(&self, addr: IpAddress) -> bool {
         let on_link = self.iface.ip_addrs().iter().any(|cidr| cidr.contains_addr(&addr));
-        let routed = match addr {
-            IpAddress::Ipv4(_) => self.iface.routes().get_default_ipv4_route().is_some(),
-            IpAddress::Ipv6(_) => self.iface.routes().get_default_ipv6_route().is_some(),
-        };
+        let routed = has_router(self.iface.routes(), addr.into());
         (on_link || routed) && addr.is_unicast() && !self.iface.has_ip_addr(addr)
     }
 
@@ -119,10 +125,7 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
 
 impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
     fn listen(&mut self, local: SocketAddr, backlog: usize) -> Result<Handle, Error> {
-        let addr = (!local.ip().is_unspecified()).then(|| IpAddress::from(local.ip()));
-        if addr.is_some_and(|addr| !self.iface.has_ip_addr(addr)) {
-            return Err(Error::Unreachable);
-        }
+        let addr = self.own_addr(local)?;
         if local.port() != 0 && self.is_listened(local.port()) {
             return Err(Error::AddressInUse);
         }
@@ -160,7 +163,7 @@ impl<D: Device, const N: usize> Stack for Smoltcp<'_, D, N> {
     }
 
     fn connect(&mut self, remote: SocketAddr) -> Result<Handle, Error> {
-        let remote = IpEndpoint::from(remote);
+        let remote = endpoint(remote).ok_or(Error::Unreachable)?;
         if remote.port == 0 || !self.is_reachable(remote.addr) {
             return Err(Error::Unreachable);
         }

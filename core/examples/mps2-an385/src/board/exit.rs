@@ -18,5 +18,6 @@ pub fn command_line(buffer: &mut [u8]) -> Option<&str> {
     let failed = unsafe { syscall1!(GET_CMDLINE, block.as_mut_ptr()) };
     let text = buffer.get(..block[1]).filter(|_| failed == 0)?;
     // The first word is the image's name.
-    core::str::from_utf8(text).ok()?.split_once(' ').map(|(_, rest)| rest.trim())
+    let name = text.iter().position(|&byte| byte == b' ')?;
+    core::str::from_utf8(text.get(name..)?.trim_ascii()).ok()
 }
