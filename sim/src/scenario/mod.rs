@@ -50,9 +50,9 @@
 //! **`[[line]]`** is a serial line `between` two hosts that transmit or receive: `baud`, `bit_errors`, `lost`, `inserted`, as
 //! in [`Line`].
 //!
-//! **`[menu]`** is what each seed may let go wrong: which `hosts` and `links` (from, to), `within` which time it begins; and
-//! after which time all `heals_after`. A **`[[fault]]`** happens in every seed: it stands there as in a plan, see
-//! [`Fault`].
+//! **`[menu]`** is what each seed may let go wrong: which `hosts` and `links` (from, to), `within` which time it begins,
+//! `without` which kinds of [`DRAWN`]; and after which time all `heals_after`. A **`[[fault]]`** happens in every seed: it
+//! stands there as in a plan, see [`Fault`].
 //!
 //! **`[must]`** says what must hold: every program that has an end has come to a good one within the virtual time
 //! `finish_within`; and, over all seeds of a sweep, each of `sometimes` was seen: see [`SOMETIMES`].
@@ -80,7 +80,7 @@ use toml::Spanned;
 
 pub use file::ScenarioError;
 
-use crate::fault::{Fault, Menu, draw_link};
+use crate::fault::{DRAWN, Fault, Menu, draw_link};
 use crate::host::{Tcp, Tuning};
 use crate::link::Link;
 use crate::mill::{self, Server as FileServer};
@@ -146,6 +146,8 @@ pub struct Scenario {
     links: Vec<(usize, usize, Link, bool)>,
     lines: Vec<(usize, usize, Line)>,
     menu: Option<Menu>,
+    /// Kinds on the menu that are not drawn.
+    without: Vec<&'static str>,
     heals_after: Option<Duration>,
     faults: Vec<Fault>,
     finish_within: Duration,
@@ -249,7 +251,7 @@ impl Scenario {
             world.serial_line(ids[a], ids[b], line)?;
         }
         if let Some(menu) = &self.menu {
-            world.draw_faults(menu)?;
+            world.draw_faults_where(menu, |fault| !self.without.contains(&fault.kind()))?;
         }
         self.faults.iter().try_for_each(|&fault| world.schedule(fault))?;
         Ok(ends)
@@ -405,6 +407,20 @@ impl<'t> Names<'t> {
 
     fn wrong<T>(&self, at: &Spanned<T>, why: impl Into<String>) -> ScenarioError {
         ScenarioError::at(self.text, &at.span(), why)
+    }
+
+    /// The one of those that there are which has this name.
+    fn one_of<T: Copy>(
+        &self,
+        all: &[T],
+        name_of: impl Fn(T) -> &'static str,
+        name: &Spanned<String>,
+        otherwise: &str,
+    ) -> Result<T, ScenarioError> {
+        all.iter().copied().find(|&each| name_of(each) == name.get_ref()).ok_or_else(|| {
+            let known = all.iter().map(|&each| name_of(each)).collect::<Vec<_>>().join(", ");
+            self.wrong(name, format!("{:?} {otherwise}: there is {known}", name.get_ref()))
+        })
     }
 
     /// The hosts with this name.
@@ -597,14 +613,12 @@ impl<'t> Names<'t> {
                 return Err(self.wrong(fault, why));
             }
         }
-        let mut sometimes = Vec::new();
-        for what in &file.must.sometimes {
-            let known = SOMETIMES.iter().find(|(name, _)| name == what.get_ref());
-            sometimes.push(*known.ok_or_else(|| {
-                let known = SOMETIMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-                self.wrong(what, format!("{:?} is nothing one can see: there is {known}", what.get_ref()))
-            })?);
-        }
+        let without = file.menu.iter().flat_map(|menu| &menu.without);
+        let without = without.map(|kind| self.one_of(&DRAWN, |known| known, kind, "is nothing that is drawn"));
+        let without = without.collect::<Result<_, _>>()?;
+        let sometimes = file.must.sometimes.iter();
+        let sometimes = sometimes.map(|what| self.one_of(SOMETIMES, |known| known.0, what, "is nothing one can see"));
+        let sometimes = sometimes.collect::<Result<_, _>>()?;
         if !hosts.iter().any(|host| host.runs.ends()) {
             let why =
                 "nothing here comes to an end: one host must download, shout, visit, be a member, transmit or receive"
@@ -618,6 +632,7 @@ impl<'t> Names<'t> {
             links,
             lines,
             menu,
+            without,
             heals_after: file.menu.and_then(|menu| menu.heals_after),
             faults: file.faults.into_iter().map(Spanned::into_inner).collect(),
             finish_within: file.must.finish_within,
