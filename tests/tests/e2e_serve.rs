@@ -251,7 +251,7 @@ fn idle_connections_cost_next_to_nothing() {
     // One worker, so that all of its places can be taken.
     let serving = Serving::new(&["--max-connections", "20000", "--workers", "1"]);
     let count = count.min(serving.max_connections() as usize);
-    let before = serving.resident();
+    let (before, start) = (serving.resident(), Instant::now());
     Content::new(8, 100).write(&serving.path("f"));
     let idle: Vec<TcpStream> = (0..count)
         .map(|number| {
@@ -266,7 +266,10 @@ fn idle_connections_cost_next_to_nothing() {
     let each = (resident - before) as f64 / count as f64;
     println!("{count} idle connections: {resident} KiB, of which {each:.2} each");
     assert!(resident < 64 << 10, "{resident} KiB");
-    // They are alive.
+    // They are alive; but a machine that is slow enough gets them to where the server lets go of who is idle.
+    if start.elapsed() > Duration::from_secs(50) {
+        return not_tested("idle connections: it took too long to make them");
+    }
     for mut stream in idle.into_iter().step_by(500) {
         stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         assert!(stream.read(&mut [0; 1024]).unwrap() > 100);
