@@ -220,11 +220,6 @@ impl Scenario {
         &self.about
     }
 
-    /// The names of its hosts, in the order in which plans number them.
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.hosts.iter().map(|host| host.name.as_str())
-    }
-
     /// Builds it in an empty world and runs it: what [`check`](crate::check::check) checks.
     ///
     /// # Errors
