@@ -32,7 +32,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `smoltcp` | the TCP/IP stack of worlds without an operating system |
-//! | `ipv6` | that stack speaks IPv6 as well |
+//! | `ipv6`, `udp` | that stack speaks IPv6, and UDP, as well |
 //! | `idna` | domains beyond ASCII in URLs, by Unicode tables of 28 KiB |
 //! | `serde` | frames carry typed messages, written by postcard |
 //! | `auth` | the ends of a link prove that they have the same key, by HMAC-SHA-256 |

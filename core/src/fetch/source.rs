@@ -58,11 +58,14 @@ impl Source {
         let authority = uri.authority().unwrap_or(host);
         let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
         let path = if uri.path().is_empty() { "/" } else { uri.path() };
-        let (mark, query) = uri.query().map_or(("", ""), |query| ("?", query));
         let mut text = String::new();
-        write!(text, "{}{authority}", prefix(secure)).map_err(|_| SourceError::TooLong)?;
+        let too_long = |_| SourceError::TooLong;
+        [prefix(secure), authority].iter().try_for_each(|part| text.push_str(part)).map_err(too_long)?;
         let target_at = text.len() as u16;
-        write!(text, "{}{mark}{}", Ascii(path), Ascii(query)).map_err(|_| SourceError::TooLong)?;
+        write!(text, "{}", Ascii(path)).map_err(|_| SourceError::TooLong)?;
+        if let Some(query) = uri.query() {
+            write!(text, "?{}", Ascii(query)).map_err(|_| SourceError::TooLong)?;
+        }
         let mut addresses = Vec::new();
         if let Ok(ip) = host.parse::<IpAddr>() {
             // The vector is empty and holds ADDRESSES_MAX.

@@ -3,6 +3,7 @@
 //! A socket that was closed keeps its port until what it sent has gone out.
 
 use super::address::endpoint;
+use super::ready::Readiness;
 use super::stack::Place;
 use super::{LISTENERS_MAX, Smoltcp};
 use crate::net::{Datagrams, Error, Handle, Interest};
@@ -15,6 +16,9 @@ use smoltcp::wire::{ETHERNET_HEADER_LEN, IpAddress, IpEndpoint, IpListenEndpoint
 /// How many UDP sockets one stack can have.
 pub const DATAGRAM_SOCKETS_MAX: usize = 4;
 
+/// Who waits for them.
+pub(super) type Ready = Readiness<DATAGRAM_SOCKETS_MAX>;
+
 /// Bytes of headers before a datagram's own.
 const IPV4_AND_UDP: usize = 20 + 8;
 const IPV6_AND_UDP: usize = 40 + 8;
@@ -22,13 +26,36 @@ const IPV6_AND_UDP: usize = 40 + 8;
 /// A UDP socket and its holder.
 pub(super) struct Slot<'a> {
     /// Holds it, and no other.
-    pub(super) set: SocketSet<'a>,
-    pub(super) generation: u16,
-    pub(super) held: bool,
+    set: SocketSet<'a>,
+    generation: u16,
+    held: bool,
 }
 
 impl<'a> Slot<'a> {
-    pub(super) fn socket(&self) -> &Socket<'a> {
+    /// The port it is bound to; 0: none.
+    pub(super) fn port(&self) -> u16 {
+        self.socket().endpoint().port
+    }
+
+    /// Whether something has yet to go out.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.socket().send_queue() > 0
+    }
+
+    /// Whether this is its holder's handle.
+    pub(super) fn is_held_as(&self, generation: u16) -> bool {
+        self.held && self.generation == generation
+    }
+
+    pub(super) fn set(&self) -> &SocketSet<'a> {
+        &self.set
+    }
+
+    pub(super) fn set_mut(&mut self) -> &mut SocketSet<'a> {
+        &mut self.set
+    }
+
+    fn socket(&self) -> &Socket<'a> {
         // The handle of the first.
         self.set.get(SocketHandle::default())
     }

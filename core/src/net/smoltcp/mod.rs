@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `slot` | who holds a socket; handles with generations; end of stream and failure, kept until `close` |
 //! | `ready` | one-shot tokens for sockets that became ready |
-//! | `datagram` | UDP sockets, which the caller [adds](Smoltcp::add_datagram_socket) |
+//! | `datagram` | UDP sockets, which the caller adds; `no_datagram` stands there without the feature `udp` |
 //! | `ports` | ephemeral ports that skip tuples in use, TIME-WAIT included |
 //! | `demux` | which socket a frame is for; a full backlog drops connection requests where smoltcp would refuse them |
 //! | `address` | addresses between core's types and smoltcp's |
@@ -95,6 +95,10 @@
 
 mod address;
 mod config;
+#[cfg(feature = "udp")]
+mod datagram;
+#[cfg(not(feature = "udp"))]
+#[path = "no_datagram.rs"]
 mod datagram;
 mod demux;
 mod ports;
@@ -118,6 +122,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpListenEndpoint};
 pub use self::config::{Config, ConfigError, Timeouts};
 pub use self::datagram::DATAGRAM_SOCKETS_MAX;
 pub use smoltcp::socket::tcp::{CongestionControl, SocketBuffer};
+#[cfg(feature = "udp")]
 pub use smoltcp::socket::udp::{PacketBuffer, PacketMetadata};
 
 /// How many listeners one stack can hold.
@@ -189,7 +194,7 @@ pub struct Smoltcp<'a, D: Device, const N: usize> {
     ready: Readiness<N>,
     listeners_ready: Readiness<LISTENERS_MAX>,
     datagrams: [Option<datagram::Slot<'a>>; DATAGRAM_SOCKETS_MAX],
-    datagrams_ready: Readiness<DATAGRAM_SOCKETS_MAX>,
+    datagrams_ready: datagram::Ready,
     ports: Ports,
     late: Option<LateBuffers<'a>>,
     congestion: CongestionControl,
@@ -251,7 +256,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
             ready: Readiness::new(),
             listeners_ready: Readiness::new(),
             datagrams: [const { None }; DATAGRAM_SOCKETS_MAX],
-            datagrams_ready: Readiness::new(),
+            datagrams_ready: datagram::Ready::new(),
             ports: Ports::new(config.seed),
             late: None,
             congestion: config.congestion,
@@ -325,7 +330,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
     fn datagrams_deadline(&mut self, now: Instant) -> Option<Instant> {
         let mut earliest = None;
         for slot in self.datagrams.iter().flatten() {
-            if let Some(at) = self.iface.poll_at(instant(now), &slot.set).map(ticks) {
+            if let Some(at) = self.iface.poll_at(instant(now), slot.set()).map(ticks) {
                 earliest = Some(earliest.map_or(at, |earliest: Instant| earliest.min(at)));
             }
         }
@@ -386,7 +391,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                     Place::Socket(index) => &mut self.table.slots[index].set,
                     Place::Port(port) => {
                         let mut held = self.datagrams.iter_mut().flatten();
-                        held.find(|slot| slot.socket().endpoint().port == port).map_or(&mut none, |slot| &mut slot.set)
+                        held.find(|slot| slot.port() == port).map_or(&mut none, datagram::Slot::set_mut)
                     }
                     Place::Interface => &mut none,
                     Place::Dropped => return place,
@@ -417,8 +422,8 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
                 let set = &mut self.table.slots[self.work.nth(n)].set;
                 sent |= self.iface.poll_egress(instant(self.now), &mut self.device, set) != PollResult::None;
             }
-            for slot in self.datagrams.iter_mut().flatten().filter(|slot| slot.socket().send_queue() > 0) {
-                sent |= self.iface.poll_egress(instant(self.now), &mut self.device, &mut slot.set) != PollResult::None;
+            for slot in self.datagrams.iter_mut().flatten().filter(|slot| slot.has_unsent()) {
+                sent |= self.iface.poll_egress(instant(self.now), &mut self.device, slot.set_mut()) != PollResult::None;
             }
             if !sent {
                 return round > 0;

@@ -31,7 +31,7 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
             }
             Some(_) => Err(Error::Stale),
             None => match self.datagrams.get(index - N - LISTENERS_MAX) {
-                Some(Some(slot)) if slot.held && slot.generation == handle.generation() => {
+                Some(Some(slot)) if slot.is_held_as(handle.generation()) => {
                     Ok(Place::Datagram(index - N - LISTENERS_MAX))
                 }
                 _ => Err(Error::Stale),

@@ -5,7 +5,7 @@
 #![no_main]
 
 use mps2_an385::board::exit::exit;
-use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, Uart, UartMemory, boots, stack};
+use mps2_an385::board::{Board, Deaf, FLAGS, Net, NetMemory, Uart, UartMemory, boots};
 use mps2_an385::download::{CONNECTIONS, Downloads, Store};
 use mps2_an385::remote::Remote;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -31,7 +31,7 @@ impl Program<Net<CONNECTIONS>> for App {
         if self.told != self.downloads.done() {
             self.told = self.downloads.done();
             #[cfg(feature = "defmt")]
-            defmt::info!("{} downloads, stack {=usize}", self.told, stack::used_max());
+            defmt::info!("{} downloads, stack {=usize}", self.told, mps2_an385::board::stack::used_max());
         }
         next
     }
