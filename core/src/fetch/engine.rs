@@ -49,6 +49,7 @@ pub(super) struct Engine<'h, K: Sink, const SOURCES: usize> {
 impl<'h, K: Sink, const SOURCES: usize> Engine<'h, K, SOURCES> {
     /// Without sources; then [`begin`](Self::begin), where it stays.
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "called, it would be made on the stack")]
     pub(super) fn new(options: Options<'h>, sink: K) -> Self {
         Self {
             active: 0,

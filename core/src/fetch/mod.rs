@@ -296,6 +296,7 @@ where
     /// As [`new`](Self::new), but it does nothing before [`begin`](Self::begin): so it can be made where it stays, which a
     /// small stack has not the room to pass it through.
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "called, it would be made on the stack")]
     pub fn idle(options: Options<'h>, sink: K, slots: B) -> Self {
         Self {
             executor: Executor::new(slots),

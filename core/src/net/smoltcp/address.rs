@@ -1,4 +1,5 @@
 //! Addresses between core's types and smoltcp's, which knows IPv6 only with the feature `ipv6`.
+#![allow(clippy::unnecessary_wraps, reason = "with IPv6 every address is known")]
 
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::iface::Routes;

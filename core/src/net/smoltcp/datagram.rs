@@ -131,6 +131,12 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         }
     }
 
+    pub(super) fn wake_datagrams(&mut self) {
+        for index in 0..DATAGRAM_SOCKETS_MAX {
+            self.wake_datagram_if_ready(index);
+        }
+    }
+
     pub(super) fn wake_datagram_if_ready(&mut self, index: usize) {
         let Some(interest) = self.datagrams_ready.armed(index) else { return };
         let held = matches!(self.datagrams.get(index), Some(Some(Slot { held: true, .. })));

@@ -32,7 +32,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// A number that another peer hardly has.
-    fn tag(&self) -> u32 {
+    fn tag(self) -> u32 {
         let addr = match IpAddr::from(self.remote.addr) {
             IpAddr::V4(addr) => addr.to_bits(),
             IpAddr::V6(addr) => {
@@ -81,7 +81,7 @@ impl<'a, const N: usize> Table<'a, N> {
 
     /// Notes a socket's peer: to be called when it may have got one.
     pub(super) fn note(&mut self, index: usize) {
-        self.tags[index] = self.slots[index].peer().map_or(0, |peer| peer.tag());
+        self.tags[index] = self.slots[index].peer().map_or(0, Peer::tag);
     }
 
     /// The sockets that have this peer, closed ones with a reset to send included. O(N).

@@ -506,9 +506,7 @@ impl<'a, D: Device, const N: usize> Smoltcp<'a, D, N> {
         for index in 0..LISTENERS_MAX {
             self.wake_listener_if_ready(index);
         }
-        for index in 0..DATAGRAM_SOCKETS_MAX {
-            self.wake_datagram_if_ready(index);
-        }
+        self.wake_datagrams();
     }
 
     fn wake_if_ready(&mut self, index: usize) {

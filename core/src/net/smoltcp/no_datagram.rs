@@ -1,4 +1,10 @@
 //! No UDP sockets: what `datagram` is without the feature `udp`. There are none, so that nothing of this is ever called.
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    clippy::needless_pass_by_ref_mut,
+    reason = "as in `datagram`"
+)]
 
 use super::Smoltcp;
 use super::ready::Readiness;
@@ -50,6 +56,8 @@ impl<D: Device, const N: usize> Smoltcp<'_, D, N> {
     pub(super) fn close_datagram(&mut self, _: usize) {}
 
     pub(super) fn end_datagrams(&mut self) {}
+
+    pub(super) fn wake_datagrams(&mut self) {}
 
     pub(super) fn wake_datagram_if_ready(&mut self, _: usize) {}
 }
