@@ -3,7 +3,8 @@
 //!
 //! `cargo bench -p tidemill-tests --bench ipc` prints medians over rounds in which all take turns. Each end is pinned to a core of its
 //! own; round trips are measured also with both on one. CPython is measured where there is a Python 3.13. A machine that does
-//! other work meanwhile makes every figure worse: compare within one run.
+//! other work meanwhile makes every figure worse: compare within one run. With `--features iceoryx`, which takes libclang to
+//! build, iceoryx2 takes part.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -90,6 +91,84 @@ fn sinks_channel((name, core, runs): (String, usize, Vec<Run>)) {
         let bytes: usize = (0..count).map(|_| from.recv().unwrap().len()).sum();
         assert_eq!(bytes, count * len);
         to.send(0_u8).unwrap();
+    }
+}
+
+/// iceoryx2: blocks of shared memory that one end fills and the other looks at, again and again, for it has no way to sleep.
+#[cfg(feature = "iceoryx")]
+mod iceoryx {
+    use super::*;
+    use iceoryx2::port::publisher::Publisher;
+    use iceoryx2::port::subscriber::Subscriber;
+    use iceoryx2::prelude::{BackpressureStrategy, LogLevel, NodeBuilder, ServiceName, ipc::Service, set_log_level};
+
+    type Ends = (Publisher<Service, [u8], ()>, Subscriber<Service, [u8], ()>);
+
+    /// Where `from` publishes and `to` subscribes.
+    fn ends(from: &str, to: &str, len: usize) -> Ends {
+        set_log_level(LogLevel::Error);
+        let node = NodeBuilder::new().create::<Service>().unwrap();
+        let service = |name: &str| {
+            let builder = node.service_builder(&ServiceName::new(name).unwrap()).publish_subscribe::<[u8]>();
+            builder.enable_safe_overflow(false).subscriber_max_buffer_size(16).open_or_create().unwrap()
+        };
+        let (from, to) = (service(from), service(to));
+        let publisher = from.publisher_builder().initial_max_slice_len(len);
+        let publisher = publisher.backpressure_strategy(BackpressureStrategy::RetryUntilDelivered).create().unwrap();
+        (publisher, to.subscriber_builder().create().unwrap())
+    }
+
+    fn send((publisher, _): &Ends, message: &[u8]) {
+        // Until somebody is there.
+        while publisher.loan_slice_uninit(message.len()).unwrap().write_from_slice(message).send().unwrap() == 0 {}
+    }
+
+    fn receive((_, subscriber): &Ends, room: &mut [u8]) -> usize {
+        loop {
+            if let Some(sample) = subscriber.receive().unwrap() {
+                room[..sample.payload().len()].copy_from_slice(sample.payload());
+                return sample.payload().len();
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    pub(super) fn sinks((name, core, runs): (String, usize, Vec<Run>)) {
+        pin(core);
+        let mut room = vec![0; 1 << 20];
+        let ends = ends(&format!("{name}-back"), &name, 1);
+        for (count, len) in runs {
+            let bytes: usize = (0..count).map(|_| receive(&ends, &mut room)).sum();
+            assert_eq!(bytes, count * len);
+            send(&ends, b"!");
+        }
+    }
+
+    pub(super) fn one_way(run: Run) -> f64 {
+        let name = format!("tidemill-{}-{:?}", std::process::id(), Instant::now());
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let runs = vec![(run.0 / 20, run.1), run];
+        let ends = ends(&name, &format!("{name}-back"), run.1);
+        let child = Process::new(sinks, (name, 1, runs.clone())).method(StartMethod::Spawn).start().unwrap();
+        let message = vec![7; run.1];
+        let mut last = 0.0;
+        for (count, _) in runs {
+            last = seconds(|| {
+                (0..count).for_each(|_| send(&ends, &message));
+                receive(&ends, &mut [0]);
+            });
+        }
+        child.join();
+        last
+    }
+    register!(sinks);
+}
+
+#[cfg(not(feature = "iceoryx"))]
+mod iceoryx {
+    /// It takes no part.
+    pub(super) fn one_way(_: super::Run) -> f64 {
+        f64::NAN
     }
 }
 
@@ -381,6 +460,7 @@ fn main() {
             ("pipe", &mut || rate(SMALL, raw(SMALL, pipes))),
             ("socketpair", &mut || rate(SMALL, raw(SMALL, sockets))),
             ("ipc-channel", &mut || rate((200_000, 64), channel((200_000, 64)))),
+            ("iceoryx2", &mut || rate(SMALL, iceoryx::one_way(SMALL))),
         ],
     );
     let rate = |time: f64| (LARGE.0 * LARGE.1) as f64 / time / 1e9;
@@ -392,6 +472,7 @@ fn main() {
             ("pipe", &mut || rate(raw(LARGE, pipes))),
             ("socketpair", &mut || rate(raw(LARGE, sockets))),
             ("ipc-channel", &mut || rate(channel(LARGE))),
+            ("iceoryx2", &mut || rate(iceoryx::one_way(LARGE))),
         ],
     );
     for (title, core) in [("64 bytes there and back, other core, µs", 1), ("64 bytes there and back, same core, µs", 0)]
