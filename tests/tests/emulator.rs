@@ -111,6 +111,24 @@ fn download(client: &Client, url: &str) -> (u32, u32, String, u32) {
 }
 
 #[test]
+fn the_least_image_gets_what_it_is_told_to() {
+    let Some(images) = images() else { return };
+    let serving = Serving::new(&[]);
+    let content = Content::new(12, 1 << 20);
+    content.write(&serving.path("f"));
+    let crc = crc::software(0, &content.bytes(0..content.len));
+    let mut board = Board::boot_to(&images, "plain_get", &Board::url(&serving.url("f")));
+    assert_eq!(board.wait(), Some(0), "{}", board.stdout());
+    let said = board.stdout();
+    println!("{}", said.trim());
+    assert!(said.starts_with(&format!("200 1048576 {crc:08x} ")), "{said}");
+    board.assert_no_frame_lost();
+    let mut missing = Board::boot_to(&images, "plain_get", &Board::url(&serving.url("g")));
+    assert_eq!(missing.wait(), Some(1));
+    assert!(missing.stdout().starts_with("404 "), "{}", missing.stdout());
+}
+
+#[test]
 fn downloads_have_the_right_hash_and_no_frame_is_lost() {
     let Some(images) = images() else { return };
     let mut board = Board::boot(&images, "download");
