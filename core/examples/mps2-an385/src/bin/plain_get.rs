@@ -38,7 +38,7 @@ type Task<'s> = Get<&'s mut Sum>;
 
 fn get(board: &mut Board<1>, url: &str, sum: &mut Sum) -> Result<u16, Failure<Error>> {
     let get = Get::new(url, b"", board.now() + PATIENCE, sum).map_err(Failure::Failed)?;
-    let mut executor = Executor::<Task<'_>, [_; 1], u16, Error>::new([const { Slot::EMPTY }; 1]);
+    let mut executor = Executor::<Task<'_>, [_; 1], u16, Error>::new([Slot::default()]);
     let id = executor.pool.submit(get).map_err(|_| Failure::Cancelled)?;
     // Neither a pool with a slot nor the board can fail here.
     let _ = executor.run::<_, ()>(board, &mut ());
