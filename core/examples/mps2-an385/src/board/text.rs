@@ -10,12 +10,14 @@ impl<F: FnMut(&[u8])> Text<F> {
     }
 
     /// These words.
+    #[inline(never)]
     pub fn text(&mut self, text: &str) -> &mut Self {
         (self.0)(text.as_bytes());
         self
     }
 
     /// A number in decimal.
+    #[inline(never)]
     pub fn number(&mut self, mut number: u32) -> &mut Self {
         let mut digits = [0; 10];
         let mut len = 0;
@@ -27,12 +29,13 @@ impl<F: FnMut(&[u8])> Text<F> {
                 break;
             }
         }
-        let (_, digits) = digits.split_at(digits.len() - len);
-        (self.0)(digits);
+        // Nothing here may panic: a panic is told by this, and a circle keeps every message in the image.
+        (self.0)(digits.get(digits.len() - len..).unwrap_or_default());
         self
     }
 
     /// A number in hexadecimal, all eight digits.
+    #[inline(never)]
     pub fn hex(&mut self, number: u32) -> &mut Self {
         for shift in (0..8).rev() {
             let digit = (number >> (shift * 4) & 15) as u8;
