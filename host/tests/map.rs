@@ -134,8 +134,15 @@ fn a_failure_halts_if_it_is_to() {
 
 #[test]
 fn an_interrupt_ends_the_whole_tree() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut child = start(&["-j", "2", "sh", "-c", "sleep 60 & echo $! $$ >&2; wait"]);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        // One of each tree has left the group, with a child of its own.
+        let mut child = start(&[
+            "-j2",
+            "--",
+            "sh",
+            "-c",
+            "trap '' TERM; setsid sh -c 'sleep 60 & echo $! $$ >&2; wait' & echo $$ >&2; wait",
+        ]);
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(b"1\n2\n3\n").unwrap();
         let mut words = Vec::new();
@@ -149,14 +156,24 @@ fn an_interrupt_ends_the_whole_tree() {
         }
         thread::sleep(Duration::from_millis(200));
         kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        // Whoever is impatient does not leave them behind.
+        thread::sleep(Duration::from_millis(50));
+        let _ = kill(Pid::from_raw(child.id() as i32), signal);
         stderr.read_to_end(&mut words).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(1));
         assert!(began.elapsed() < LONG / 2);
         let pids: Vec<i32> = text(&words).split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let pids: Vec<i32> = pids.into_iter().filter(|&pid| pid > 10).collect();
-        assert_eq!(pids.len(), 4, "{}", text(&words));
+        assert_eq!(pids.len(), 6, "{}", text(&words));
         end_in_time(&pids);
     }
+}
+
+#[test]
+fn what_looks_like_an_option_is_one_or_wrong_before_the_command_and_an_argument_after_it() {
+    let output = map(&["-j2", "--halt=now", "echo", "-j3", "--halt"], "a\n");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "-j3 --halt a\n".into()));
+    assert_eq!(map(&["--retry", "1", "--", "echo"], "a\n").status.code(), Some(2));
 }
 
 #[test]

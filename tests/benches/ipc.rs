@@ -432,13 +432,7 @@ if __name__ == '__main__':
 ";
 
 fn python() {
-    let own = std::env::var("TIDEMILL_PYTHON").ok();
-    let mut names = own.into_iter().chain(["python3.13".to_owned(), "python3".to_owned()]);
-    let found = names.find(|name| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|output| output.stdout.starts_with(b"Python 3.13."))
-    });
-    let Some(name) = found else { return println!("\nNOT MEASURED: CPython: no Python 3.13 here") };
+    let Some(name) = tidemill_tests::python() else { return println!("\nNOT MEASURED: CPython: no Python 3.13 here") };
     let script = std::env::temp_dir().join(format!("tidemill-ipc-{}.py", std::process::id()));
     std::fs::write(&script, PYTHON).unwrap();
     let output = Command::new(name).arg(&script).output();

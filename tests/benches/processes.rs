@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -151,12 +151,10 @@ fn python() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("peer.py");
     std::fs::write(&script, PYTHON).unwrap();
-    let python = ["python3.13", "python3"].into_iter().find(|name| {
-        Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
-    });
-    match python {
-        Some(python) => drop(Command::new(python).arg(script).status()),
-        None => println!("NOT TESTED: no Python"),
+    match tidemill_tests::python().map(|python| Command::new(python).arg(script).status()) {
+        Some(Ok(status)) if status.success() => {}
+        Some(other) => println!("NOT MEASURED: CPython: {other:?}"),
+        None => println!("NOT MEASURED: CPython: no Python 3.13 here"),
     }
 }
 

@@ -362,7 +362,7 @@ Examples:
 Exit status: 0 all ended well, 1 one failed, 2 the command line is wrong.")]
 pub(crate) struct Map {
     /// The program
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
 
     /// How many at once [default: one for each core]

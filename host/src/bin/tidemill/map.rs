@@ -1,6 +1,7 @@
 //! `tidemill map`.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tidemill_host::process::Exit;
@@ -12,6 +13,9 @@ use crate::{Failure, interrupt, printable, tell};
 
 const COUNTED: &str = "[{bar:30}] {pos} of {len}  {msg}";
 const UNCOUNTED: &str = "{spinner} {pos} of {len} so far  {msg}";
+
+/// How long it may take to end all that runs.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How much of a line is shown to a person.
 const SHOWN: usize = 80;
@@ -31,7 +35,7 @@ pub(crate) fn run(args: &Map) -> Result<(), Failure> {
         When::Now => Halt::Now,
     };
     // It is looked at ten times a second.
-    options.stop = interrupt::flag(|| ());
+    options.stop = interrupt::flag_for_all(PATIENCE);
     let lines = io::stdin().lock();
     let done = if args.json {
         commands::run(&options, lines, &mut |event: Event<'_>| json(&event))

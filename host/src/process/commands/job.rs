@@ -1,7 +1,7 @@
 //! One command that runs.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -61,8 +61,16 @@ pub(super) struct Job {
     /// Its standard output and error, as long as they are open.
     pub(super) streams: [Option<File>; 2],
     deadline: Option<Instant>,
-    /// It was told to end: why, and when it is killed if it has not.
-    ending: Option<(Outcome, Instant)>,
+    ending: Option<Ending>,
+}
+
+/// It was told to end.
+struct Ending {
+    why: Outcome,
+    /// When it is killed if it has not.
+    killed: Instant,
+    /// Those of its tree that had left its group.
+    strays: Vec<OwnedFd>,
 }
 
 impl Job {
@@ -100,24 +108,27 @@ impl Job {
 
     /// When it is to be looked after at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.ending.as_ref().map(|(_, at)| *at).or(self.deadline)
+        self.ending.as_ref().map(|ending| ending.killed).or(self.deadline)
     }
 
     /// Has it and all that it started end, for this reason.
     pub(super) fn end(&mut self, why: Outcome) {
         if self.ending.is_none() {
+            self.ending = Some(Ending { why, killed: Instant::now() + GRACE, strays: strays(self.group()) });
             self.signal(Signal::SIGTERM);
             // Or else one that was stopped would not heed it.
             self.signal(Signal::SIGCONT);
-            self.ending = Some((why, Instant::now() + GRACE));
         }
     }
 
     /// Does what its deadline asks for, if that has come.
     pub(super) fn look(&mut self, now: Instant) {
+        let group = self.group();
         match &mut self.ending {
-            Some((_, at)) if *at <= now => {
-                *at = now + GRACE;
+            Some(ending) if ending.killed <= now => {
+                ending.killed = now + GRACE;
+                // They may have started more meanwhile.
+                ending.strays.extend(strays(group));
                 self.signal(Signal::SIGKILL);
             }
             None if self.deadline.is_some_and(|deadline| deadline <= now) => self.end(Outcome::TimedOut),
@@ -125,19 +136,26 @@ impl Job {
         }
     }
 
-    /// It has not been reaped, so that its number, and its group's, is nobody else's.
-    fn signal(&self, signal: Signal) {
-        let _ = killpg(Pid::from_raw(self.child.id() as i32), signal);
+    fn group(&self) -> i32 {
+        self.child.id() as i32
     }
 
-    /// How it ended, which reaps it; `None`: it runs. What is left of the group of one that was to end is killed.
+    /// It has not been reaped, so that its number, and its group's, is nobody else's.
+    fn signal(&self, signal: Signal) {
+        let _ = killpg(Pid::from_raw(self.group()), signal);
+        for stray in self.ending.iter().flat_map(|ending| &ending.strays) {
+            let _ = pidfd::send(stray, signal);
+        }
+    }
+
+    /// How it ended, which reaps it; `None`: it runs. What is left of the tree of one that was to end is killed.
     pub(super) fn exit(&self) -> Option<Outcome> {
         if self.ending.is_some() {
             self.signal(Signal::SIGKILL);
         }
         let exit = exit_of(Id::PIDFd(self.pidfd.as_fd()))?;
         Some(match &self.ending {
-            Some((why, _)) => why.clone(),
+            Some(ending) => ending.why.clone(),
             None => Outcome::Ended(exit),
         })
     }
@@ -161,10 +179,44 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         if self.exit().is_none() {
+            self.end(Outcome::Stopped);
             self.signal(Signal::SIGKILL);
             let _ = self.child.wait();
         }
     }
+}
+
+/// Those in the tree below the leader of a group that are in other groups (by `setsid`, say). One whose parent has ended, as a
+/// daemon's has, is in no tree.
+fn strays(group: i32) -> Vec<OwnedFd> {
+    let (mut found, mut parents) = (Vec::new(), vec![group]);
+    while let Some(parent) = parents.pop() {
+        for child in children(parent) {
+            // Its number may be another's by now: held fast first, and then asked whose child it is.
+            let Ok(pidfd) = pidfd::open(child) else { continue };
+            let Some((its_parent, its_group)) = parent_and_group(child) else { continue };
+            if its_parent == parent {
+                parents.push(child);
+                if its_group != group {
+                    found.push(pidfd);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+fn parent_and_group(pid: i32) -> Option<(i32, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may contain anything, and the state.
+    let mut numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(1).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 #[cfg(test)]
