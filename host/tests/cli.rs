@@ -1,7 +1,7 @@
 //! The `tidemill` command as other programs see it: exit status, stdout, stderr, and the files it leaves.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -477,4 +477,25 @@ fn serve_tells_its_address_and_ends_well_when_interrupted() {
     let served: Value = serde_json::from_str(rest.lines().next().unwrap()).unwrap();
     assert_eq!((served["status"].as_u64(), served["sent"].as_u64()), (Some(206), Some(6)), "{served}");
     outcome(server).succeeded();
+}
+
+#[test]
+fn who_may_not_have_so_many_connections_is_told_how_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = "ulimit -n 700; exec \"$0\" serve \"$1\" --bind 127.0.0.1:0 --json --max-connections 2000 --workers 1";
+    let mut command = Command::new("sh");
+    command.args(["-c", serve, env!("CARGO_BIN_EXE_tidemill")]).arg(folder.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let places = serde_json::from_str::<Value>(&first).unwrap()["max_connections"].as_u64().unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    let stderr = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    // Root raises its limit, where nobody has taken that right away.
+    if places < 2000 {
+        assert!((300..=350).contains(&places), "{places}");
+        assert!(stderr.starts_with(&format!("tidemill: at most {places} connections at once;")), "{stderr}");
+    } else {
+        assert_eq!(stderr, "");
+    }
 }

@@ -1,13 +1,16 @@
-//! Processes that put, get, send, receive and hold locks are killed at random moments. Nobody else may wait for them, lose
-//! something by it, or get something twice; and nothing may be left of them.
+//! Processes that put, get, send, receive and hold locks are killed at random moments, and so are the fork server they come
+//! from and the parent that started them. Nobody else may wait for them, lose something by it, or get something twice; and
+//! nothing may be left of them.
 //!
 //! `TIDEMILL_KILLS` says how many moments for each; otherwise 150.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use tidemill_host::ipc::{Array, Connection, Error, Lock, LockError, Permits, Queue, pipe};
-use tidemill_host::process::{Process, Running, active_children};
+use tidemill_host::process::{Process, Running, StartMethod, active_children};
 use tidemill_host::register;
 
 /// Longer than anything here may take.
@@ -117,7 +120,14 @@ fn takes((permits, left): (Permits, Array<u64>)) -> Result<(), Error> {
 fn all_in_turn((): ()) -> Vec<(usize, usize)> {
     let mut moments = Moments::new();
     let mut left = Vec::new();
-    for test in [killed_at_the_queue, killed_at_the_pipe, killed_with_the_lock, killed_with_a_permit] {
+    for test in [
+        killed_at_the_queue,
+        killed_at_the_pipe,
+        killed_with_the_lock,
+        killed_with_a_permit,
+        killed_their_server,
+        killed_their_parent,
+    ] {
         // The fork server is there before anything is counted.
         Process::new(nothing, ()).start().unwrap().join();
         active_children();
@@ -137,7 +147,7 @@ fn held() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count() + 1000 * maps.matches("memfd:tidemill").count()
 }
 
-register!(puts, gets, sends, receives, changes, takes, all_in_turn, nothing);
+register!(puts, gets, sends, receives, changes, takes, all_in_turn, nothing, starts_all);
 
 /// In a process of its own, whose descriptors are its own.
 #[test]
@@ -184,33 +194,38 @@ fn killed_at_the_queue(moments: &mut Moments, count: u64) {
         moments.pass();
         putters.iter().for_each(kill);
         kill(&getter);
-        // What was put is in the log or in the queue, each once and in order; but one that the getter had taken.
-        let mut next = [0; 2];
-        let mut missing = 0;
-        let mut see = |name: u64, number: u64| {
-            let at = &mut next[(name - 2 * round) as usize];
-            assert!(number == *at || number == *at + 1, "{number} of {name} after {at}");
-            missing += number - *at;
-            *at = number + 1;
-        };
-        let logged = log.get(0).unwrap() as usize;
-        log.slice(1..logged + 1).into_iter().for_each(|entry| see(entry >> 32, entry & 0xffff_ffff));
-        while !queue.is_empty() {
-            let (name, number, bytes) = queue.get_timeout(BOUND).unwrap();
-            assert_eq!(item(name, number).2, bytes);
-            see(name, number);
-        }
-        for (next, put) in next.into_iter().zip(&put) {
-            // The last put may have been done and not been told; the last that was got may have been the last put.
-            let put = put.get(0).unwrap();
-            assert!(next == put || next == put + 1 || (next + 1 == put && missing == 0), "{next} of {put}");
-            missing += u64::from(next + 1 == put);
-        }
-        assert!(missing <= 1, "one getter has taken one at most, not {missing}");
+        accounted(&queue, &log, &put, 2 * round);
         // And it still works.
         queue.put_timeout(&item(0, 0), BOUND).unwrap();
         assert_eq!(queue.get_timeout(BOUND), Ok(item(0, 0)));
     }
+}
+
+/// What was put is in the log or in the queue, each once and in order; but one that the getter had taken.
+/// `first`: the name of the first who put; all of them are dead.
+fn accounted(queue: &Queue<Item>, log: &Array<u64>, put: &[Array<u64>], first: u64) {
+    let mut next = [0; 2];
+    let mut missing = 0;
+    let mut see = |name: u64, number: u64| {
+        let at = &mut next[(name - first) as usize];
+        assert!(number == *at || number == *at + 1, "{number} of {name} after {at}");
+        missing += number - *at;
+        *at = number + 1;
+    };
+    let logged = log.get(0).unwrap() as usize;
+    log.slice(1..logged + 1).into_iter().for_each(|entry| see(entry >> 32, entry & 0xffff_ffff));
+    while !queue.is_empty() {
+        let (name, number, bytes) = queue.get_timeout(BOUND).unwrap();
+        assert_eq!(item(name, number).2, bytes);
+        see(name, number);
+    }
+    for (next, put) in next.into_iter().zip(put) {
+        // The last put may have been done and not been told; the last that was got may have been the last put.
+        let put = put.get(0).unwrap();
+        assert!(next == put || next == put + 1 || (next + 1 == put && missing == 0), "{next} of {put}");
+        missing += u64::from(next + 1 == put);
+    }
+    assert!(missing <= 1, "one getter has taken one at most, not {missing}");
 }
 
 fn killed_at_the_pipe(moments: &mut Moments, count: u64) {
@@ -287,4 +302,96 @@ fn killed_with_a_permit(moments: &mut Moments, count: u64) {
         told += both.iter().filter(|permit| permit.holder_died()).count();
     }
     println!("{told} permits came back when all were dead, {} before", left.get(0).unwrap());
+}
+
+fn parent_of(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn killed_their_server(moments: &mut Moments, count: u64) {
+    let queue: Queue<Item> = Queue::with_capacity(20, 4096).unwrap();
+    for round in 0..count / 3 {
+        let log = Array::new(LOG).unwrap();
+        let put: Vec<Array<u64>> = (0..2).map(|_| Array::new(1).unwrap()).collect();
+        let start = |name: u64| Process::new(puts, (queue.clone(), 2 * round + name, put[name as usize].clone()));
+        let putters = [start(0).start().unwrap(), start(1).start().unwrap()];
+        let getter = Process::new(gets, (queue.clone(), log.clone())).start().unwrap();
+        let server = Pid::from_raw(parent_of(getter.pid()));
+        moments.pass();
+        signal::kill(server, Signal::SIGKILL).unwrap();
+        // They go on, and others are started by the next server.
+        let (before, began) = (log.get(0), Instant::now());
+        while log.get(0) == before {
+            assert!(began.elapsed() < BOUND, "nothing moves");
+            assert!(log.get(0) < Some(LOG as u64 - 1), "the log is full");
+            thread::sleep(Duration::from_micros(100));
+        }
+        Process::new(nothing, ()).start().unwrap().join();
+        putters.iter().for_each(kill);
+        kill(&getter);
+        accounted(&queue, &log, &put, 2 * round);
+    }
+}
+
+/// All that a parent starts, and shares with whoever comes after it.
+type Shared = (Queue<Item>, u64, Array<u64>, Array<u64>, (Lock, Array<u64>), (Permits, Array<u64>));
+
+/// Starts one of each, as daemons, and waits for what comes over a pipe.
+fn starts_all((queue, name, put, log, changed, taken): Shared) {
+    let _putter = Process::new(puts, (queue.clone(), name, put)).daemon(true).start().unwrap();
+    let _getter = Process::new(gets, (queue, log)).daemon(true).start().unwrap();
+    let _changer = Process::new(changes, changed).daemon(true).start().unwrap();
+    let _taker = Process::new(takes, taken).daemon(true).start().unwrap();
+    let (here, there) = pipe(true).unwrap();
+    let _sender = Process::new(sends, there).daemon(true).start().unwrap();
+    let _ = receives(here);
+}
+
+/// Those that were started with this in their environment, and run.
+fn marked(mark: &str) -> Vec<i32> {
+    let marked = |pid: &i32| {
+        let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let is_zombie =
+            String::from_utf8_lossy(&read("stat")).rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'));
+        !is_zombie && read("environ").windows(mark.len()).any(|part| part == mark.as_bytes())
+    };
+    let numbers =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers.filter(marked).collect()
+}
+
+fn killed_their_parent(moments: &mut Moments, count: u64) {
+    let queue: Queue<Item> = Queue::with_capacity(20, 4096).unwrap();
+    let (lock, two) = (Lock::new().unwrap(), Array::new(2).unwrap());
+    let (permits, left) = (Permits::new(2).unwrap(), Array::new(1).unwrap());
+    let mut most = 0;
+    for round in 0..count / 3 {
+        let (log, put) = (Array::new(LOG).unwrap(), Array::new(1).unwrap());
+        let shared: Shared = (
+            queue.clone(),
+            round,
+            put.clone(),
+            log.clone(),
+            (lock.clone(), two.clone()),
+            (permits.clone(), left.clone()),
+        );
+        let (name, value) = ("TIDEMILL_MARK", format!("{}-{round}", std::process::id()));
+        let mark = format!("{name}={value}\0");
+        let parent = Process::new(starts_all, shared).method(StartMethod::Spawn).env(name, &value).start().unwrap();
+        // Also while it is still starting them.
+        (0..moments.below(8)).for_each(|_| moments.pass());
+        most = most.max(marked(&mark).len());
+        kill(&parent);
+        let began = Instant::now();
+        while !marked(&mark).is_empty() {
+            assert!(began.elapsed() < BOUND, "{:?} outlive their parent", marked(&mark));
+            thread::sleep(Duration::from_millis(1));
+        }
+        accounted(&queue, &log, &[put], round);
+        drop(lock.acquire(Some(BOUND)).or_else(|error| repair(error, &two)).expect("the lock is lost"));
+        assert_eq!(two.get(0), two.get(1), "half changed, and nobody was told");
+        drop([0, 1].map(|_| permits.acquire(Some(BOUND)).expect("a permit is lost")));
+    }
+    assert!(most > 5, "no more than {most} processes were ever seen");
 }

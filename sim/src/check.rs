@@ -72,6 +72,9 @@ pub const FAILURES_MAX: usize = 100;
 /// How many of them [`check`] names.
 const FAILURES_SHOWN: usize = 5;
 
+/// Of so many hosts at most a failure says which number is whose.
+const HOSTS_SHOWN: usize = 12;
+
 /// A seed that failed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Failure {
@@ -303,6 +306,8 @@ pub struct Explained {
     pub faults: usize,
     /// Whether the plan alone fails as the seed did.
     pub replays: bool,
+    /// The names of the hosts, which the plan has by number.
+    pub hosts: Vec<String>,
     /// The folder with the plan, the trace, the capture, the page and the line that replays.
     pub folder: io::Result<PathBuf>,
 }
@@ -325,7 +330,16 @@ impl Explained {
             .and_then(|()| write_script(&folder.join("repro.sh"), how, &shrunk.why))
             .and_then(|()| report::write(&world, &shrunk.plan, &shrunk.why, &folder));
         let faults = full.unwrap_or(&shrunk.plan).faults.len();
-        Self { shrunk, faults, replays, folder: written.map(|()| folder) }
+        let hosts = world.hosts().filter_map(|host| Some(world.name(host).ok()?.to_owned())).collect();
+        Self { shrunk, faults, replays, hosts, folder: written.map(|()| folder) }
+    }
+
+    /// Which number in the plan is which host, as a comment; `None`: it names none, or there are too many.
+    pub fn legend(&self) -> Option<String> {
+        let names_hosts = self.shrunk.plan.faults.iter().any(|fault| fault.host().is_some() || fault.link().is_some());
+        let named = || self.hosts.iter().enumerate().map(|(number, name)| format!("{number} {name}"));
+        let is_short = (1..=HOSTS_SHOWN).contains(&self.hosts.len());
+        (names_hosts && is_short).then(|| format!("# hosts: {}", named().collect::<Vec<_>>().join(", ")))
     }
 }
 
@@ -346,9 +360,13 @@ fn write_script(path: &Path, how: &str, why: &str) -> io::Result<()> {
 
 impl Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shrunk: Shrunk { plan, why, runs }, faults, replays, folder } = self;
+        let Self { shrunk: Shrunk { plan, why, runs }, faults, replays, folder, .. } = self;
         let left = plan.faults.len();
-        writeln!(f, "seed {}, shrunk from {faults} faults to {left} in {runs} runs: {why}\n\n{plan}", plan.seed)?;
+        writeln!(f, "seed {}, shrunk from {faults} faults to {left} in {runs} runs: {why}\n", plan.seed)?;
+        if let Some(legend) = self.legend() {
+            writeln!(f, "{legend}")?;
+        }
+        writeln!(f, "{plan}")?;
         if !replays {
             writeln!(f, "the plan alone does not fail, only the seed does: TIDEMILL_SEED={}", plan.seed)?;
         }
@@ -468,6 +486,7 @@ mod tests {
         assert!(folder.join("report.html").exists() && folder.join("world.pcapng").exists());
         assert!(text.contains(&format!("shrunk from {} faults to 2 in ", explained.faults)), "{text}");
         assert!(text.contains("kind = \"crash\"") && text.ends_with("repro.sh"), "{text}");
+        assert!(text.contains("\n\n# hosts: 0 host\nseed = "), "{text}");
     }
 
     #[test]

@@ -225,7 +225,34 @@ pub(crate) enum FrameFault {
     Duplicate(Duration),
 }
 
+/// The kinds that [`draw`] gives, by their names in a plan.
+pub const DRAWN: [&str; 10] =
+    ["crash", "outage", "silence", "squeeze", "pause", "slow", "stall", "clock-step", "clock-drift", "reset"];
+
 impl Fault {
+    /// Its kind: its name in a plan.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::Outage { .. } => "outage",
+            Self::Silence { .. } => "silence",
+            Self::Squeeze { .. } => "squeeze",
+            Self::Pause { .. } => "pause",
+            Self::Slow { .. } => "slow",
+            Self::Stall { .. } => "stall",
+            Self::ClockStep { .. } => "clock-step",
+            Self::ClockDrift { .. } => "clock-drift",
+            Self::Reset { .. } => "reset",
+            Self::Sched { .. } => "sched",
+            Self::Size { .. } => "size",
+            Self::Drop { .. } => "drop",
+            Self::Flip { .. } => "flip",
+            Self::Cut { .. } => "cut",
+            Self::Delay { .. } => "delay",
+            Self::Duplicate { .. } => "duplicate",
+        }
+    }
+
     /// When it begins; `None` for what has no time of its own: what happens to a frame, or
     /// to the order of tasks, and sizes.
     pub fn at(&self) -> Option<Instant> {
@@ -454,24 +481,31 @@ mod tests {
     #[test]
     fn every_kind_and_no_fault_at_all_occur_among_a_hundred_seeds() {
         let all: Vec<Vec<Fault>> = (0..100).map(|seed| draw(seed, &menu())).collect();
-        let has = |kind: fn(&Fault) -> bool| all.iter().filter(|faults| faults.iter().any(kind)).count();
-        for (name, seeds) in [
-            ("crash", has(|fault| matches!(fault, Fault::Crash { .. }))),
-            ("outage", has(|fault| matches!(fault, Fault::Outage { .. }))),
-            ("silence", has(|fault| matches!(fault, Fault::Silence { .. }))),
-            ("pause", has(|fault| matches!(fault, Fault::Pause { .. }))),
-            ("reset", has(|fault| matches!(fault, Fault::Reset { .. }))),
-            ("squeeze", has(|fault| matches!(fault, Fault::Squeeze { .. }))),
-            ("slow", has(|fault| matches!(fault, Fault::Slow { .. }))),
-            ("stall", has(|fault| matches!(fault, Fault::Stall { .. }))),
-            ("clock step", has(|fault| matches!(fault, Fault::ClockStep { .. }))),
-            ("clock drift", has(|fault| matches!(fault, Fault::ClockDrift { .. }))),
-        ] {
-            assert!((30..=70).contains(&seeds), "{name} in {seeds} of 100 seeds");
+        for kind in DRAWN {
+            let seeds = all.iter().filter(|faults| faults.iter().any(|fault| fault.kind() == kind)).count();
+            assert!((30..=70).contains(&seeds), "{kind} in {seeds} of 100 seeds");
         }
+        assert!(all.iter().flatten().all(|fault| DRAWN.contains(&fault.kind())));
         assert!(all.iter().any(Vec::is_empty));
         assert!(all.iter().all(|faults| faults.len() <= KINDS * FAULTS_MAX as usize));
         assert!(all.iter().flatten().all(|fault| fault.at() < Some(EPOCH + Duration::from_secs(5))));
+    }
+
+    #[test]
+    fn a_kind_is_called_as_in_a_plan() {
+        let link = (HostId::new(0), HostId::new(1));
+        let of_frames = [FrameFault::Drop, FrameFault::Damage(Damage::Bit(3)), FrameFault::Damage(Damage::Cut(3))];
+        let of_frames = of_frames.into_iter().chain([FrameFault::Delay, FrameFault::Duplicate].map(|f| f(OUTAGE_MAX)));
+        let others = [Fault::Sched { host: link.0, nth: 0, pick: 1 }, Fault::Size { nth: 0, value: 1 }];
+        let drawn = (0..100).flat_map(|seed| draw(seed, &menu()));
+        let all = drawn.chain(others).chain(of_frames.map(|fault| fault.on(link, 1)));
+        let mut kinds = std::collections::BTreeSet::new();
+        for fault in all {
+            let text = toml::to_string(&fault).expect("it can be written");
+            assert!(text.starts_with(&format!("kind = {:?}\n", fault.kind())), "{text}");
+            kinds.insert(fault.kind());
+        }
+        assert_eq!(kinds.len(), DRAWN.len() + 7);
     }
 
     #[test]

@@ -3,11 +3,16 @@
 //!
 //! `cargo bench -p tidemill-tests --bench ipc` prints medians over rounds in which all take turns. Each end is pinned to a core of its
 //! own; round trips are measured also with both on one. CPython is measured where there is a Python 3.13. A machine that does
-//! other work meanwhile makes every figure worse: compare within one run.
+//! other work meanwhile makes every figure worse: compare within one run. With `--features iceoryx`, which takes libclang to
+//! build, iceoryx2 takes part.
 
+use std::hint::black_box;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
 use ipc_channel::ipc;
@@ -86,6 +91,84 @@ fn sinks_channel((name, core, runs): (String, usize, Vec<Run>)) {
         let bytes: usize = (0..count).map(|_| from.recv().unwrap().len()).sum();
         assert_eq!(bytes, count * len);
         to.send(0_u8).unwrap();
+    }
+}
+
+/// iceoryx2: blocks of shared memory that one end fills and the other looks at, again and again, for it has no way to sleep.
+#[cfg(feature = "iceoryx")]
+mod iceoryx {
+    use super::*;
+    use iceoryx2::port::publisher::Publisher;
+    use iceoryx2::port::subscriber::Subscriber;
+    use iceoryx2::prelude::{BackpressureStrategy, LogLevel, NodeBuilder, ServiceName, ipc::Service, set_log_level};
+
+    type Ends = (Publisher<Service, [u8], ()>, Subscriber<Service, [u8], ()>);
+
+    /// Where `from` publishes and `to` subscribes.
+    fn ends(from: &str, to: &str, len: usize) -> Ends {
+        set_log_level(LogLevel::Error);
+        let node = NodeBuilder::new().create::<Service>().unwrap();
+        let service = |name: &str| {
+            let builder = node.service_builder(&ServiceName::new(name).unwrap()).publish_subscribe::<[u8]>();
+            builder.enable_safe_overflow(false).subscriber_max_buffer_size(16).open_or_create().unwrap()
+        };
+        let (from, to) = (service(from), service(to));
+        let publisher = from.publisher_builder().initial_max_slice_len(len);
+        let publisher = publisher.backpressure_strategy(BackpressureStrategy::RetryUntilDelivered).create().unwrap();
+        (publisher, to.subscriber_builder().create().unwrap())
+    }
+
+    fn send((publisher, _): &Ends, message: &[u8]) {
+        // Until somebody is there.
+        while publisher.loan_slice_uninit(message.len()).unwrap().write_from_slice(message).send().unwrap() == 0 {}
+    }
+
+    fn receive((_, subscriber): &Ends, room: &mut [u8]) -> usize {
+        loop {
+            if let Some(sample) = subscriber.receive().unwrap() {
+                room[..sample.payload().len()].copy_from_slice(sample.payload());
+                return sample.payload().len();
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    pub(super) fn sinks((name, core, runs): (String, usize, Vec<Run>)) {
+        pin(core);
+        let mut room = vec![0; 1 << 20];
+        let ends = ends(&format!("{name}-back"), &name, 1);
+        for (count, len) in runs {
+            let bytes: usize = (0..count).map(|_| receive(&ends, &mut room)).sum();
+            assert_eq!(bytes, count * len);
+            send(&ends, b"!");
+        }
+    }
+
+    pub(super) fn one_way(run: Run) -> f64 {
+        let name = format!("tidemill-{}-{:?}", std::process::id(), Instant::now());
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let runs = vec![(run.0 / 20, run.1), run];
+        let ends = ends(&name, &format!("{name}-back"), run.1);
+        let child = Process::new(sinks, (name, 1, runs.clone())).method(StartMethod::Spawn).start().unwrap();
+        let message = vec![7; run.1];
+        let mut last = 0.0;
+        for (count, _) in runs {
+            last = seconds(|| {
+                (0..count).for_each(|_| send(&ends, &message));
+                receive(&ends, &mut [0]);
+            });
+        }
+        child.join();
+        last
+    }
+    register!(sinks);
+}
+
+#[cfg(not(feature = "iceoryx"))]
+mod iceoryx {
+    /// It takes no part.
+    pub(super) fn one_way(_: super::Run) -> f64 {
+        f64::NAN
     }
 }
 
@@ -172,6 +255,43 @@ fn raw(run: Run, ends: impl Fn() -> [(OwnedFd, OwnedFd); 2]) -> f64 {
     }
     child.join();
     last
+}
+
+/// The floor: two threads that copy in and out of sixteen blocks in turn, as many bytes as our pipe's ring has, and do nothing
+/// else.
+fn copies((count, len): Run) -> f64 {
+    const BLOCK: usize = 16 << 10;
+    let blocks: [Mutex<Vec<u8>>; 16] = std::array::from_fn(|_| Mutex::new(vec![0; BLOCK]));
+    let (written, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let parts = count * len / BLOCK;
+    let until = |what: &dyn Fn() -> bool| {
+        while !what() {
+            std::hint::spin_loop();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(1);
+            let mut room = vec![0; len];
+            for at in 0..parts {
+                until(&|| written.load(Acquire) > at);
+                let start = at * BLOCK % len;
+                room[start..start + BLOCK].copy_from_slice(&blocks[at % blocks.len()].lock().unwrap());
+                read.store(at + 1, Release);
+            }
+            black_box(room);
+        });
+        let message = vec![7; len];
+        seconds(|| {
+            for at in 0..parts {
+                until(&|| at - read.load(Acquire) < blocks.len());
+                let start = at * BLOCK % len;
+                blocks[at % blocks.len()].lock().unwrap().copy_from_slice(&message[start..start + BLOCK]);
+                written.store(at + 1, Release);
+            }
+            until(&|| read.load(Acquire) == parts);
+        })
+    })
 }
 
 fn channel(run: Run) -> f64 {
@@ -340,16 +460,19 @@ fn main() {
             ("pipe", &mut || rate(SMALL, raw(SMALL, pipes))),
             ("socketpair", &mut || rate(SMALL, raw(SMALL, sockets))),
             ("ipc-channel", &mut || rate((200_000, 64), channel((200_000, 64)))),
+            ("iceoryx2", &mut || rate(SMALL, iceoryx::one_way(SMALL))),
         ],
     );
     let rate = |time: f64| (LARGE.0 * LARGE.1) as f64 / time / 1e9;
     table(
         "1 MiB one way, other core, GB/s",
         &mut [
+            ("two threads that copy by hand", &mut || rate(copies(LARGE))),
             ("tidemill Pipe", &mut || rate(ring(LARGE))),
             ("pipe", &mut || rate(raw(LARGE, pipes))),
             ("socketpair", &mut || rate(raw(LARGE, sockets))),
             ("ipc-channel", &mut || rate(channel(LARGE))),
+            ("iceoryx2", &mut || rate(iceoryx::one_way(LARGE))),
         ],
     );
     for (title, core) in [("64 bytes there and back, other core, µs", 1), ("64 bytes there and back, same core, µs", 0)]

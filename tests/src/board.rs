@@ -52,7 +52,15 @@ impl Board {
     /// # Panics
     /// There is no such image, or QEMU does not start.
     pub fn boot(images: &Path, name: &str) -> Self {
-        Self::start(images, name, "").unwrap_or_else(|error| panic!("QEMU does not start: {error}"))
+        Self::boot_to(images, name, "")
+    }
+
+    /// Boots an image that is told what to do.
+    ///
+    /// # Panics
+    /// As [`boot`](Self::boot).
+    pub fn boot_to(images: &Path, name: &str, line: &str) -> Self {
+        Self::start(images, name, "", line).unwrap_or_else(|error| panic!("QEMU does not start: {error}"))
     }
 
     /// Boots an image that serves at its port 80; also says where that can be reached.
@@ -60,12 +68,26 @@ impl Board {
     /// # Panics
     /// As [`boot`](Self::boot).
     pub fn boot_server(images: &Path, name: &str) -> (Self, SocketAddr) {
+        let (board, [address]) = Self::boot_services(images, name, [("tcp", 80)]);
+        (board, address)
+    }
+
+    /// Boots an image that serves at these ports of `tcp` or `udp`; also says where each can be reached.
+    ///
+    /// # Panics
+    /// As [`boot`](Self::boot).
+    pub fn boot_services<const N: usize>(
+        images: &Path,
+        name: &str,
+        ports: [(&str, u16); N],
+    ) -> (Self, [SocketAddr; N]) {
         let mut error = String::new();
-        // Another process may take the port in between.
+        // Another process may take a port in between.
         for _ in 0..5 {
-            let address = free_port();
-            match Self::start(images, name, &format!(",hostfwd=tcp:{address}-:80")) {
-                Ok(board) => return (board, address),
+            let places = ports.map(|(protocol, port)| (protocol, port, free_port()));
+            let forward = |(protocol, port, at)| format!(",hostfwd={protocol}:{at}-:{port}");
+            match Self::start(images, name, &places.map(forward).concat(), "") {
+                Ok(board) => return (board, places.map(|(.., at)| at)),
                 Err(why) => error = why,
             }
         }
@@ -73,7 +95,7 @@ impl Board {
     }
 
     /// What QEMU complains of if it ends at once.
-    fn start(images: &Path, name: &str, network: &str) -> Result<Self, String> {
+    fn start(images: &Path, name: &str, network: &str, line: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("uart")).unwrap();
         let image = images.join(name);
@@ -83,6 +105,9 @@ impl Board {
         command.args(["-semihosting-config", "enable=on,target=native"]);
         command.args(["-chardev", "socket,id=u0,path=uart", "-serial", "chardev:u0", "-serial", "file:log"]);
         command.args(["-nic", &format!("user,model=lan9118{network}"), "-kernel"]).arg(&image);
+        if !line.is_empty() {
+            command.args(["-append", line]);
+        }
         let said = |name| fs::File::create(folder.path().join(name)).unwrap();
         let child = command.stdin(Stdio::null()).stdout(said("stdout")).stderr(said("stderr")).spawn().unwrap();
         let mut board = Self { child, folder, uart: None, image };
@@ -128,6 +153,11 @@ impl Board {
     /// What QEMU complained of: the network that lost a frame says so here.
     pub fn stderr(&self) -> String {
         self.read("stderr")
+    }
+
+    /// What the image has said through semihosting.
+    pub fn stdout(&self) -> String {
+        self.read("stdout")
     }
 
     fn read(&self, name: &str) -> String {

@@ -7,7 +7,9 @@ use core::net::SocketAddr;
 use tidemill_core::executor::{Executor, Program as _};
 use tidemill_core::net::{Datagrams as _, Error, Stack};
 use tidemill_core::pool::{Failure, Slot, TaskId};
-use tidemill_core::serve::{Answering, Call, Echo, Lines, Patience, Reply, Server, Session, Sessions, Talk, Wire};
+use tidemill_core::serve::{
+    Answering, Beside, Call, Echo, Lines, Patience, Reply, Server, Session, Sessions, Talk, Wire,
+};
 use tidemill_core::time::{Duration, EPOCH, Instant};
 
 use crate::net_conformance::Pair;
@@ -272,6 +274,61 @@ pub fn datagrams_are_answered_and_those_too_long_are_not<P: Pair>(pair: &mut P) 
     assert_eq!(answers, [b"TIDE".to_vec(), b"MILL".to_vec()]);
 }
 
+pub fn several_services_share_one_network<P: Pair>(pair: &mut P)
+where
+    P::Stack: 'static,
+{
+    let at = pair.server_addr();
+    let echo: fn(SocketAddr) -> Echo<64> = |_| Echo::new();
+    let greet: fn(SocketAddr) -> Greeter = greeter;
+    let upper = Answering::<_, 16>::new(|buffer: &mut [u8], len, _| {
+        buffer[..len].make_ascii_uppercase();
+        Some(len)
+    });
+    let echo = Serving::new(Sessions::new(echo, Patience::default()), [const { Slot::EMPTY }; SLOTS]);
+    let greeter = Serving::new(Sessions::new(greet, Patience::default()), [const { Slot::EMPTY }; SLOTS]);
+    let mut all = Beside((echo, greeter, upper));
+    let net = pair.server();
+    let at_echo = all.0.0.listen(net, at, 2).expect("a free port");
+    let at_greeter = all.0.1.listen(net, at, 2).expect("a free port");
+    let at_upper = all.0.2.bind(net, at).expect("a free port");
+
+    let mut clients = Clients::<Say>::new([const { Slot::EMPTY }; 4]);
+    let mut call = |to: SocketAddr, talk: Say| {
+        let call = Call::new(SocketAddr::new(at.ip(), to.port()), talk, Patience::default());
+        clients.pool.submit(call).unwrap_or_else(|_| panic!("four clients at once"))
+    };
+    // As many of each as have a place, so that tokens of one are tokens of the other.
+    let texts = ["tide\n", "mill\n"];
+    let ids = texts.map(|text| (call(at_echo, say(text, 1)), call(at_greeter, say(text, 1))));
+    let any = if at.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = pair.client().bind(any.parse().expect("an address")).expect("a free socket");
+    let to = SocketAddr::new(at.ip(), at_upper.port());
+    let (mut now, mut answer) = (EPOCH, None);
+    for turn in 0..TURNS {
+        if turn % 500 == 0 && answer.is_none() {
+            // What is lost before the ends know each other's addresses is sent again.
+            let _ = pair.client().send_to(socket, b"high water", to);
+        }
+        let mut buf = [0; 16];
+        if let Ok((len, _)) = pair.client().recv_from(socket, &mut buf) {
+            answer = Some(buf[..len].to_vec());
+        }
+        all.turn(now, pair.server());
+        clients.turn(now, pair.client(), &mut ());
+        pair.settle();
+        now += TURN;
+        if answer.is_some() && clients.pool.live() == 0 {
+            break;
+        }
+    }
+    assert_eq!(answer.as_deref(), Some(&b"HIGH WATER"[..]));
+    for (text, (echo, greeter)) in texts.into_iter().zip(ids) {
+        assert_eq!(clients.pool.result(echo).map(|say| say.heard), Ok(text.into()));
+        assert_eq!(clients.pool.result(greeter).map(|say| say.heard), Ok(format!("hello {text}").into()));
+    }
+}
+
 /// A test for each row, on what `$make` makes.
 #[macro_export]
 macro_rules! servers {
@@ -282,6 +339,7 @@ macro_rules! servers {
             silence_ends_a_connection_and_nobody_stays_for_ever,
             stopped_a_server_answers_whom_it_has_begun_to_and_lets_the_silent_go,
             datagrams_are_answered_and_those_too_long_are_not,
+            several_services_share_one_network,
         );
     };
     (@each $make:expr; $($row:ident,)*) => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use tidemill_host::socket::{Family, Kind, Socket};
-use tidemill_tests::e2e::{Content, Outcome, Serving, Tidemill};
+use tidemill_tests::e2e::{Content, Outcome, Serving, Tidemill, not_tested};
 
 const MIB: u64 = 1 << 20;
 
@@ -218,8 +218,9 @@ fn two_thousand_idle_connections_and_a_slow_reader_leave_room_for_one_that_asks(
 fn descriptors(wanted: u64) -> u64 {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     // Root may raise the hard one, too.
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.max(soft), wanted.max(hard));
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.clamp(soft, hard), hard);
+    if setrlimit(Resource::RLIMIT_NOFILE, wanted.max(soft), wanted.max(hard)).is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted.clamp(soft, hard), hard).unwrap();
+    }
     getrlimit(Resource::RLIMIT_NOFILE).unwrap().0
 }
 
@@ -227,11 +228,12 @@ fn descriptors(wanted: u64) -> u64 {
 fn many(wanted: u64, few: u64) -> usize {
     let all = std::env::var_os("TIDEMILL_STRESS").is_some();
     let count = if all { wanted } else { few };
-    let may = descriptors(count + 1_000).saturating_sub(500);
-    if may < count {
-        println!("NOT TESTED with {count} connections: {may} descriptors are all there are");
+    // The server has a few more: for those that it turns away, and for files.
+    let may = descriptors(count + count / 10 + 2_000);
+    if may < count + count / 10 + 2_000 {
+        not_tested(&format!("{count} connections: {may} descriptors are all that the system allows"));
     }
-    count.min(may) as usize
+    count.min(may.saturating_sub(500)) as usize
 }
 
 /// Loopback has 28,000 ports for each address: a few clients' addresses for many connections.
@@ -249,6 +251,7 @@ fn idle_connections_cost_next_to_nothing() {
     // One worker, so that all of its places can be taken.
     let serving = Serving::new(&["--max-connections", "20000", "--workers", "1"]);
     let count = count.min(serving.max_connections() as usize);
+    let (before, start) = (serving.resident(), Instant::now());
     Content::new(8, 100).write(&serving.path("f"));
     let idle: Vec<TcpStream> = (0..count)
         .map(|number| {
@@ -260,9 +263,13 @@ fn idle_connections_cost_next_to_nothing() {
         })
         .collect();
     let resident = serving.resident();
-    println!("{count} idle connections: {resident} KiB");
+    let each = (resident - before) as f64 / count as f64;
+    println!("{count} idle connections: {resident} KiB, of which {each:.2} each");
     assert!(resident < 64 << 10, "{resident} KiB");
-    // They are alive.
+    // They are alive; but a machine that is slow enough gets them to where the server lets go of who is idle.
+    if start.elapsed() > Duration::from_secs(50) {
+        return not_tested("idle connections: it took too long to make them");
+    }
     for mut stream in idle.into_iter().step_by(500) {
         stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         assert!(stream.read(&mut [0; 1024]).unwrap() > 100);
@@ -287,6 +294,8 @@ fn p99(serving: &Serving, requests: usize) -> Duration {
 fn thousands_of_half_open_heads_hold_up_nobody() {
     let count = many(10_000, 4_000);
     let serving = Serving::new(&["--max-connections", "11000"]);
+    // Who is let in besides needs a place, too.
+    let count = count.min(serving.max_connections() as usize - 50);
     Content::new(9, 1000).write(&serving.path("f"));
     let before = p99(&serving, 2_000);
     let mut slow: Vec<_> = (0..count)

@@ -3,8 +3,8 @@
 //! How much is done is what a minute has room for; with `TIDEMILL_FIRMWARE_FULL` it is ten times as much.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -108,6 +108,24 @@ fn download(client: &Client, url: &str) -> (u32, u32, String, u32) {
     let number = |at: usize| u32::from_le_bytes(*answer[at..].first_chunk().unwrap());
     let sha = answer[8..40].iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     (number(0), number(4), sha, number(40))
+}
+
+#[test]
+fn the_least_image_gets_what_it_is_told_to() {
+    let Some(images) = images() else { return };
+    let serving = Serving::new(&[]);
+    let content = Content::new(12, 1 << 20);
+    content.write(&serving.path("f"));
+    let crc = crc::software(0, &content.bytes(0..content.len));
+    let mut board = Board::boot_to(&images, "plain_get", &Board::url(&serving.url("f")));
+    assert_eq!(board.wait(), Some(0), "{}", board.stdout());
+    let said = board.stdout();
+    println!("{}", said.trim());
+    assert!(said.starts_with(&format!("200 1048576 {crc:08x} ")), "{said}");
+    board.assert_no_frame_lost();
+    let mut missing = Board::boot_to(&images, "plain_get", &Board::url(&serving.url("g")));
+    assert_eq!(missing.wait(), Some(1));
+    assert!(missing.stdout().starts_with("404 "), "{}", missing.stdout());
 }
 
 #[test]
@@ -224,4 +242,78 @@ fn a_session_keeps_its_cookie_over_a_redirect() {
     assert_eq!(visit("loop"), Err(Failure::Failed(Error::Task("too many redirects".into()))));
     client.close().unwrap();
     board.assert_no_frame_lost();
+}
+
+/// Sends to a server that sends back what it gets, and hears all of it.
+fn shout(at: SocketAddr, content: Content) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let sender = thread::spawn({
+        let mut stream = stream.try_clone().unwrap();
+        move || {
+            stream.write_all(&content.bytes(0..content.len)).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+    });
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).unwrap();
+    sender.join().unwrap();
+    assert!(heard == content.bytes(0..content.len), "{at}: {} of {} bytes", heard.len(), content.len);
+}
+
+/// Datagrams are answered as they are. One may be lost, and then it is sent again.
+fn ping(at: SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(at).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    for number in 0..20_u32 {
+        let sent = Content::new(u64::from(number), u64::from(number) * 25).bytes(0..u64::from(number) * 25);
+        let sent = [&number.to_le_bytes()[..], &sent].concat();
+        let answered = (0..20).any(|_| {
+            let mut heard = [0; 600];
+            socket.send(&sent).unwrap();
+            socket.recv(&mut heard).is_ok_and(|len| heard[..len] == sent)
+        });
+        assert!(answered, "datagram {number} to {at}");
+    }
+    // One that is longer than there is room for is not, and hurts nobody.
+    socket.send(&[7; 600]).unwrap();
+    assert!(socket.recv(&mut [0; 600]).is_err());
+}
+
+#[test]
+fn services_run_side_by_side_as_they_do_elsewhere() {
+    let Some(images) = images() else { return };
+    let ports = [("tcp", 7), ("tcp", 4000), ("tcp", 4007), ("udp", 7), ("udp", 4007)];
+    let (board, [echo, greetings, foreign, datagrams, foreign_datagrams]) =
+        Board::boot_services(&images, "services", ports);
+    board.wait_for_log("listens: true");
+    let began = Instant::now();
+    thread::scope(|scope| {
+        // More at once than there are places for: the others wait for theirs.
+        for number in 0..3 {
+            scope.spawn(move || shout(echo, Content::new(number, 50_000)));
+            scope.spawn(move || shout(foreign, Content::new(number, 20_000)));
+        }
+        scope.spawn(move || ping(datagrams));
+        scope.spawn(move || ping(foreign_datagrams));
+        for name in ["Ada", "Grace", "Edsger"] {
+            scope.spawn(move || {
+                let mut stream = TcpStream::connect(greetings).unwrap();
+                stream.set_read_timeout(Some(SOON)).unwrap();
+                stream.write_all(format!("{name}\r\nonce more\n").as_bytes()).unwrap();
+                let mut lines = BufReader::new(stream).lines();
+                assert_eq!(lines.next().unwrap().unwrap(), format!("hello {name}"));
+                assert_eq!(lines.next().unwrap().unwrap(), "hello once more");
+            });
+        }
+    });
+    println!("services: {:?}", began.elapsed());
+    // A line that is too long cuts the connection.
+    let mut stream = TcpStream::connect(greetings).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(&[b'x'; 200]).unwrap();
+    assert!(!matches!(stream.read(&mut [0; 8]), Ok(1..)), "it is not answered");
+    shout(echo, Content::new(9, 10));
+    println!("{}", board.log().last().unwrap());
 }

@@ -54,6 +54,14 @@ enum State {
 }
 
 impl Socket {
+    /// The stack's socket, once there is one: to [`watch`](Stack::watch) it, for embedded-nal has no such call.
+    pub fn handle(&self) -> Option<Handle> {
+        match self.0 {
+            State::Connecting(handle) | State::Open(handle) => Some(handle),
+            State::Fresh | State::Bound(_) => None,
+        }
+    }
+
     fn open(&self) -> Result<Handle, Error> {
         match self.0 {
             State::Open(handle) => Ok(handle),
@@ -151,6 +159,11 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
+    /// The stack's socket, once there is one: to [`watch`](Stack::watch) it.
+    pub fn handle(&self) -> Option<Handle> {
+        self.handle
+    }
+
     fn open(&self) -> Result<Handle, Error> {
         self.handle.ok_or(Error::NotConnected)
     }

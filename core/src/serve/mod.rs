@@ -3,7 +3,7 @@
 //! The [`Server`] listens and owns a fixed number of slots. A [`Service`] makes of each connection that comes a task,
 //! which is polled until it is over; [`http::serve`](crate::http::serve) is such a service, and [`Sessions`] is one for
 //! anything that can be written as a [`Talk`]: [`Echo`] and [`Lines`] are there already. [`Call`] is the other end, and
-//! [`Answering`] answers datagrams. None of them knows which world it is in: they run on the system's sockets, on smoltcp
+//! [`Answering`] answers datagrams; several of them share a network [`Beside`] each other. None of them knows which world it is in: they run on the system's sockets, on smoltcp
 //! in firmware, and in the simulator, which loses their packets and crashes their hosts.
 //!
 //! | what happens | what becomes of it |
@@ -76,12 +76,14 @@
 //! # assert_eq!(turn(&mut net, tidemill_core::time::EPOCH), Err(Error::Full));
 //! ```
 
+mod beside;
 mod call;
 mod collect;
 mod datagrams;
 mod services;
 mod session;
 
+pub use beside::{Beside, Heard};
 pub use call::Call;
 pub use collect::{Collector, Overlong, Terminator};
 pub use datagrams::Answering;

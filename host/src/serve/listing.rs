@@ -20,6 +20,7 @@ const MAX_NAMES: usize = 4096;
 /// How many bytes of a page are lines of the listing.
 const MAX_BYTES: usize = 512 * 1024;
 
+/// The pictures are part of it: not every machine has letters that look like a folder.
 const STYLE: &str = "<meta name=viewport content=\"width=device-width\"><style>\
     :root{color-scheme:light dark;--line:#8883;--soft:#8881;--mark:#0b6bcb}\
     @media(prefers-color-scheme:dark){:root{--mark:#6cb6ff}}\
@@ -29,8 +30,16 @@ const STYLE: &str = "<meta name=viewport content=\"width=device-width\"><style>\
     th{font-size:.8rem;font-weight:500;opacity:.6;text-align:left}th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line)}\
     tr:hover td{background:var(--soft)}td:first-child{overflow-wrap:anywhere}\
     th+th,td+td{text-align:right;white-space:nowrap;opacity:.7;font-variant-numeric:tabular-nums}\
-    td:first-child:before{display:inline-block;width:1.6em;content:\"\\1F4C4\"}tr.d td:first-child:before{content:\"\\1F4C1\"}\
-    tr.u td:first-child:before{content:\"\\2934\"}a{color:var(--mark);text-decoration:none}a:hover{text-decoration:underline}\
+    td:first-child:before{display:inline-block;width:1.6em;vertical-align:-.15em;\
+    content:url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='15' height='15' viewBox='0 0 16 16' \
+    fill='none' stroke='gray'%3E%3Cpath d='M3.5.5h6l3 3v12h-9zM9.5.5v3h3'/%3E%3C/svg%3E\")}\
+    tr.d td:first-child:before{\
+    content:url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='15' height='15' viewBox='0 0 16 16' \
+    fill='%23e5b567' stroke='%23b58a3c'%3E%3Cpath d='M.5 13.5v-11h5l2 2h8v9z'/%3E%3C/svg%3E\")}\
+    tr.u td:first-child:before{\
+    content:url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='15' height='15' viewBox='0 0 16 16' \
+    fill='none' stroke='gray' stroke-width='1.5'%3E%3Cpath d='M8 14V3M3.5 7.5 8 3l4.5 4.5'/%3E%3C/svg%3E\")}\
+    a{color:var(--mark);text-decoration:none}a:hover{text-decoration:underline}\
     p{opacity:.6;font-size:.85rem}@media(max-width:36rem){th:last-child,td:last-child{display:none}}</style>";
 
 /// For whom.

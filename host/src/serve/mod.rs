@@ -213,8 +213,8 @@ impl Server {
     /// Opens the folder and listens; connections wait until [`run`](Self::run). `told` is told of each request, by each
     /// worker's thread.
     ///
-    /// The process's limit on descriptors is raised as far as it may be; if it allows fewer connections than asked for,
-    /// [`max_connections`](Self::max_connections) tells how many.
+    /// The process's limit on descriptors is raised as far as it may be, by root beyond its hard limit; if it allows fewer
+    /// connections than asked for, [`max_connections`](Self::max_connections) tells how many.
     ///
     /// # Errors
     /// [`Error`].
@@ -225,8 +225,10 @@ impl Server {
         let identity = identity(options)?;
         let share = wanted.div_ceil(count);
         let share = share.saturating_add(share.div_ceil(15));
-        let descriptors = raise_descriptor_limit().map_err(Error::System)?;
         // A connection holds a socket and, while it is answered, a file.
+        let each = (share as u64).saturating_add(worker::DESKS as u64);
+        let descriptors = raise_descriptor_limit(each.saturating_mul(count as u64).saturating_add(OTHER_DESCRIPTORS));
+        let descriptors = descriptors.map_err(Error::System)?;
         let affordable = descriptors.saturating_sub(OTHER_DESCRIPTORS) / count as u64;
         let affordable = affordable.saturating_sub(worker::DESKS as u64).max(affordable / 2);
         let slots = share.min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(2);
@@ -325,11 +327,14 @@ fn identity(options: &Options) -> Result<Option<Identity>, Error> {
     identity.transpose().map_err(Error::Tls)
 }
 
-/// The most descriptors that this process may have from now on.
-fn raise_descriptor_limit() -> io::Result<u64> {
+/// The most descriptors that this process may have from now on: as many as it may have at all, or `wanted` where that is
+/// more and the process has the right to raise that bound.
+fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
-        return Ok(hard);
+    for limit in [hard.max(wanted), hard] {
+        if limit > soft && setrlimit(Resource::RLIMIT_NOFILE, limit, limit).is_ok() {
+            return Ok(limit);
+        }
     }
     Ok(soft)
 }

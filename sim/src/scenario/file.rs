@@ -215,6 +215,9 @@ pub(super) struct MenuTable {
     pub(super) hosts: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) links: Vec<[Spanned<String>; 2]>,
+    /// Kinds that are not drawn.
+    #[serde(default)]
+    pub(super) without: Vec<Spanned<String>>,
     #[serde(default, deserialize_with = "time")]
     pub(super) heals_after: Option<Duration>,
 }

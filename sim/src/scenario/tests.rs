@@ -100,6 +100,11 @@ fn what_is_wrong_is_told_with_its_line_and_with_what_is_allowed() {
         ("[must]", "[menu]\nwithin = \"1s\"\nhosts = [\"x\"]\n[must]", "line 16: there is no host \"x\""),
         (
             "[must]",
+            "[menu]\nwithin = \"1s\"\nwithout = [\"flood\"]\n[must]",
+            "line 16: \"flood\" is nothing that is drawn: there is crash, outage",
+        ),
+        (
+            "[must]",
             "one_way = true\n[menu]\nwithin = \"1s\"\nlinks = [[\"client\", \"server\"]]\n[must]",
             "line 17: no [[link]] joins \"client\" and \"server\", both ways",
         ),
@@ -254,4 +259,27 @@ fn from_the_time_on_at_which_all_heals_nothing_goes_wrong() {
     let mut world = World::new(1);
     scenario.run(&mut world).unwrap();
     assert_eq!((world.trace().count(Kind::Healed), world.trace().count(Kind::Crash)), (1, 1));
+}
+
+#[test]
+fn what_the_menu_is_without_happens_in_no_seed() {
+    let counted = |without: &str| {
+        let menu = format!("[menu]\nwithin = \"1s\"\nhosts = [\"server\"]\nwithout = [{without}]\n[must]");
+        let text = SMALL.replace("[must]", &menu).replace("finish_within = \"1s\"", "finish_within = \"5min\"");
+        let scenario: Scenario = text.parse().unwrap();
+        let mut counts = [0; 2];
+        for seed in 0..50 {
+            let mut world = World::new(seed);
+            scenario.run(&mut world).unwrap_or_else(|why| panic!("{seed}: {why}"));
+            let plan = world.plan();
+            counts[0] += plan.faults.iter().filter(|fault| fault.kind() == "crash").count();
+            counts[1] += plan.faults.iter().filter(|fault| fault.kind() == "pause").count();
+        }
+        counts
+    };
+    let [crashes, pauses] = counted("");
+    assert!(crashes > 10 && pauses > 10, "{crashes} {pauses}");
+    // Each kind has draws of its own: striking one leaves the others as they were.
+    assert_eq!(counted("\"crash\""), [0, pauses]);
+    assert_eq!(counted("\"crash\", \"pause\""), [0, 0]);
 }

@@ -58,7 +58,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Livelock { host, at } => {
-                write!(f, "host {host} was turned {TURNS_PER_INSTANT_MAX} times at {} us: it is stuck", at.as_ticks())
+                let (turns, at) = (TURNS_PER_INSTANT_MAX, at.as_ticks());
+                // What it can be, for whoever wrote its program.
+                let cause = "it asks for a time that has come, or watches a socket that is ready and lets it be";
+                write!(f, "host {host} was turned {turns} times at {at} us: it is stuck: {cause}")
             }
             Self::NameTaken(name) => write!(f, "another host is called {name}"),
             Self::AddressTaken(address) => write!(f, "another host has the address {address}"),

@@ -256,7 +256,7 @@ fn a_host_that_never_lets_time_pass_is_named() {
     world.node("stuck", [10, 0, 0, 1].into(), |_| Box::new(Ticker(Duration::from_ticks(0), 0))).unwrap();
     let error = world.run_until(at(1)).unwrap_err();
     assert_eq!(error, Error::Livelock { host: "stuck".into(), at: EPOCH });
-    assert_eq!(error.to_string(), "host stuck was turned 1000 times at 0 us: it is stuck");
+    assert!(error.to_string().starts_with("host stuck was turned 1000 times at 0 us: it is stuck: it asks for a time"));
 }
 
 #[test]

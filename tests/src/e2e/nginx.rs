@@ -58,17 +58,22 @@ impl Nginx {
         Self::start(Some((certificate, key)), config)
     }
 
-    /// As quick as it can be: so many workers, files at `/NAME`, and no log.
-    pub fn quick(workers: usize) -> Self {
-        Self::start(None, |folder, address, _| {
-            let folder = folder.display();
+    /// As quick as it can be: so many workers, files at `/NAME`, also over TLS, with a certificate and its key in PEM; and
+    /// no log.
+    pub fn quick(workers: usize, certificate: &str, key: &str) -> Self {
+        Self::start(Some((certificate, key)), |folder, address, secure| {
+            let (folder, secure) = (folder.display(), secure.unwrap_or(address));
             format!(
                 "worker_processes {workers}; daemon off; pid {folder}/pid; worker_rlimit_nofile 8192;
                 events {{ worker_connections 4096; }}
                 http {{
                     access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
                     default_type application/octet-stream;
-                    server {{ listen {address} backlog=1024; root {folder}/www; }}
+                    ssl_certificate server.pem; ssl_certificate_key server.key; ssl_protocols TLSv1.2 TLSv1.3;
+                    server {{
+                        listen {address} backlog=1024; listen {secure} ssl backlog=1024;
+                        root {folder}/www;
+                    }}
                 }}"
             )
         })

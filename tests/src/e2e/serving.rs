@@ -19,6 +19,7 @@ pub struct Serving {
     child: Child,
     folder: TempDir,
     address: SocketAddr,
+    secure: bool,
     max_connections: u64,
 }
 
@@ -45,12 +46,13 @@ impl Serving {
         let event: Option<Value> = serde_json::from_str(&first).ok();
         let url = event.as_ref().map_or(first.rsplit(' ').next(), |event| event["url"].as_str());
         let url = url.unwrap_or_else(|| panic!("{first:?}"));
+        let secure = url.starts_with("https:");
         let address =
             url.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
         let max_connections = event.as_ref().and_then(|event| event["max_connections"].as_u64()).unwrap_or(0);
         // So that it never waits for someone to read.
         thread::spawn(move || lines.for_each(drop));
-        Self { child, folder, address, max_connections }
+        Self { child, folder, address, secure, max_connections }
     }
 
     /// Where it listens.
@@ -65,7 +67,7 @@ impl Serving {
 
     /// The URL of a file.
     pub fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}", self.address)
+        format!("{}://{}/{name}", if self.secure { "https" } else { "http" }, self.address)
     }
 
     /// How many connections it serves at once, as it says; 0 if it is [quiet](Self::quiet).

@@ -10,6 +10,7 @@
 //! | [`mirror`] | a file, downloaded until it is there; tells how it went | every world |
 //! | [`session`] | cookies and redirects | every world |
 //! | [`pages`] | a status page and metrics | every world |
+//! | [`services`] | echoes and greetings over TCP and UDP | every world |
 //! | `board` | this board: clock, UARTs, network, memory, faults, logs, and the loop that sleeps | the board |
 //!
 //! Each application is a file in `src/bin`. What is not `board` knows no hardware, and is tested on the host:
@@ -28,4 +29,5 @@ pub mod lan9118;
 pub mod mirror;
 pub mod pages;
 pub mod remote;
+pub mod services;
 pub mod session;

@@ -36,9 +36,13 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let stop = interrupt::flag_and_hangup(move || waker.wake(), move || reloader.reload());
 
     let scheme = if args.tls.is_some() { "https" } else { "http" };
+    let places = server.max_connections();
+    if places < args.max_connections as usize {
+        let more = "more take a higher 'ulimit -n', or more --workers";
+        tell(&format!("tidemill: at most {places} connections at once; {more}"));
+    }
     let (url, folder) = (format!("{scheme}://{}/", server.local_addr()), args.folder.display().to_string());
     if args.json {
-        let places = server.max_connections();
         let object = Object::event("listening").text("url", &url).text("folder", &folder);
         print(&object.number("max_connections", places).finish());
     } else {

@@ -4,9 +4,9 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::Write as _;
 use cortex_m_semihosting::hio;
 use mps2_an385::board::exit::{command_line, exit};
+use mps2_an385::board::text::Text;
 use mps2_an385::board::{Board, Net, NetMemory, stack};
 use mps2_an385::get::{Error, Get, PATIENCE, Receive};
 use static_cell::ConstStaticCell;
@@ -38,7 +38,7 @@ type Task<'s> = Get<&'s mut Sum>;
 
 fn get(board: &mut Board<1>, url: &str, sum: &mut Sum) -> Result<u16, Failure<Error>> {
     let get = Get::new(url, b"", board.now() + PATIENCE, sum).map_err(Failure::Failed)?;
-    let mut executor = Executor::<Task<'_>, [_; 1], u16, Error>::new([const { Slot::EMPTY }; 1]);
+    let mut executor = Executor::<Task<'_>, [_; 1], u16, Error>::new([Slot::default()]);
     let id = executor.pool.submit(get).map_err(|_| Failure::Cancelled)?;
     // Neither a pool with a slot nor the board can fail here.
     let _ = executor.run::<_, ()>(board, &mut ());
@@ -59,9 +59,10 @@ fn main() -> ! {
     let result = get(&mut board, url, &mut sum);
     let us = (board.now() - began).as_ticks();
     if let Ok(mut out) = hio::hstdout() {
-        let Sum { len, crc } = sum;
-        let status = result.as_ref().unwrap_or(&0);
-        let _ = writeln!(out, "{status} {len} {crc:08x} {us} us, stack {}", stack::used_max());
+        // Whoever does not listen misses it.
+        let mut text = Text::new(|bytes| out.write_all(bytes).unwrap_or(()));
+        text.number((*result.as_ref().unwrap_or(&0)).into()).text(" ").number(sum.len).text(" ").hex(sum.crc);
+        text.text(" ").number(us as u32).text(" us, stack ").number(stack::used_max() as u32).text("\n");
     }
     exit(result == Ok(200))
 }

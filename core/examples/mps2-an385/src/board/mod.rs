@@ -11,6 +11,7 @@
 //! | `vectors` | which interrupt goes where |
 //! | `psram` | 16 MiB of slow memory, where a download goes |
 //! | `fault` | panics and faults, told on UART 0 |
+//! | `text` | words and numbers, for a person |
 //! | `logger` | defmt, on UART 1 |
 //! | `stack` | how much of the stack was used |
 //! | `boots` | how often the board has started since it has power |
@@ -28,6 +29,7 @@ mod mmio;
 mod network;
 mod psram;
 pub mod stack;
+pub mod text;
 mod timer;
 mod uart;
 mod vectors;

@@ -6,6 +6,10 @@ use cortex_m_rt::STACK_PAINT_VALUE;
 unsafe extern "C" {
     static mut _stack_start: u32;
     static mut _stack_end: u32;
+    #[cfg(not(feature = "locations"))]
+    static __stext: u32;
+    #[cfg(not(feature = "locations"))]
+    static __etext: u32;
 }
 
 /// The most bytes of stack that were in use at any time since the start. O(what was not used).
@@ -19,4 +23,16 @@ pub fn used_max() -> usize {
         at = unsafe { at.add(1) };
     }
     top as usize - at as usize
+}
+
+/// What on the stack looks like the address of a call in the image's code, from the latest on. Some are left there by calls
+/// that are over.
+#[cfg(not(feature = "locations"))]
+pub(super) fn callers() -> impl Iterator<Item = u32> {
+    let code = &raw const __stext as u32..&raw const __etext as u32;
+    let (from, top) = (cortex_m::register::msp::read(), &raw const _stack_start as u32);
+    // SAFETY: as above, all of it in use.
+    let words = (from..top).step_by(4).map(|at| unsafe { (at as *const u32).read_volatile() });
+    // A return address has its lowest bit set: the code is Thumb.
+    words.filter(move |word| word & 1 == 1 && code.contains(word))
 }

@@ -6,6 +6,7 @@
 
 use super::HZ;
 use super::mmio::Mmio;
+use super::text::Text;
 use super::vectors::Irq;
 use super::world::UART;
 use core::cell::RefCell;
@@ -243,37 +244,7 @@ impl Direct {
 }
 
 /// Text for a person, on UART 0.
-pub(super) struct Text(Direct);
-
-impl Text {
-    pub(super) fn begin() -> Self {
-        Self(Direct(REGS).begin())
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        text.bytes().for_each(|byte| self.0.put(byte));
-    }
-
-    pub(super) fn number(&mut self, mut number: u32) {
-        let mut digits = [0; 10];
-        let mut first = digits.len();
-        loop {
-            first -= 1;
-            if let Some(digit) = digits.get_mut(first) {
-                *digit = b'0' + (number % 10) as u8;
-            }
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        digits.iter().skip(first).for_each(|&digit| self.0.put(digit));
-    }
-
-    pub(super) fn hex(&mut self, number: u32) {
-        for shift in (0..8).rev() {
-            let digit = (number >> (shift * 4) & 15) as u8;
-            self.0.put(digit + if digit < 10 { b'0' } else { b'a' - 10 });
-        }
-    }
+pub(super) fn text() -> Text<impl FnMut(&[u8])> {
+    let uart = Direct(REGS).begin();
+    Text::new(move |bytes| bytes.iter().for_each(|&byte| uart.put(byte)))
 }

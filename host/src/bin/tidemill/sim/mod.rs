@@ -234,7 +234,7 @@ fn one(args: &Sim, chosen: &Chosen, seed: u64) -> Result<(), Failure> {
     let result = shown(args, chosen, &mut world)?;
     told(args, chosen, &world, &result);
     result.map_err(|why| {
-        show::explained(args.json, &chosen.scenario, &chosen.explain(args, seed));
+        show::explained(args.json, &chosen.explain(args, seed));
         Failure::Failed(format!("{}: seed {seed}: {why}", chosen.name))
     })
 }
@@ -267,7 +267,7 @@ fn sweep(args: &Sim, chosen: &Chosen) -> Result<(), Failure> {
         // Whoever panicked elsewhere did so before or after this, not within.
         told.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
         if number < EXPLAINED_MAX {
-            show.explained(&chosen.scenario, &chosen.explain(args, seed));
+            show.explained(&chosen.explain(args, seed));
         } else if number < FAILURES_MAX as u64 {
             show.failed(&Failed { seed, why: why.into() });
         }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use indicatif::{FormattedDuration, HumanCount, ProgressBar, ProgressStyle};
 use tidemill_sim::check::Explained;
-use tidemill_sim::scenario::Scenario;
 
 use super::merge::{Ended, Failed};
 use super::shard::Shard;
@@ -17,9 +16,6 @@ use crate::{print, printable, tell};
 
 /// Lines come at least this far apart.
 const PACE: Duration = Duration::from_secs(2);
-
-/// Of so many hosts at most the numbers are explained.
-const HOSTS_MAX: usize = 12;
 
 const BAR: &str = "{prefix} [{bar:30}] {percent:>3} %  {msg}";
 
@@ -106,8 +102,8 @@ impl Show {
         }
     }
 
-    pub(super) fn explained(&self, scenario: &Scenario, explained: &Explained) {
-        self.aside(|| self::explained(self.json, scenario, explained));
+    pub(super) fn explained(&self, explained: &Explained) {
+        self.aside(|| self::explained(self.json, explained));
     }
 
     pub(super) fn ended(&self, end: &Ended, judged: bool) {
@@ -128,7 +124,7 @@ pub(super) fn failed(failure: &Failed) {
 }
 
 /// A failure, shrunk, and where more about it lies.
-pub(super) fn explained(json: bool, scenario: &Scenario, explained: &Explained) {
+pub(super) fn explained(json: bool, explained: &Explained) {
     let (shrunk, plan) = (&explained.shrunk, explained.shrunk.plan.to_string());
     if json {
         let object = Object::event("failure")
@@ -151,10 +147,8 @@ pub(super) fn explained(json: bool, scenario: &Scenario, explained: &Explained) 
         print(&format!("  {} faults, none of which matters (found in {} runs)", explained.faults, shrunk.runs));
     } else {
         print(&format!("  {} faults, of which {left} matter (found in {} runs):", explained.faults, shrunk.runs));
-        if scenario.hosts().nth(HOSTS_MAX).is_none() {
-            let hosts: Vec<String> =
-                scenario.hosts().enumerate().map(|(number, name)| format!("{number} {name}")).collect();
-            print(&format!("    # hosts: {}", hosts.join(", ")));
+        if let Some(legend) = explained.legend() {
+            print(&format!("    {legend}"));
         }
         plan.lines().filter(|line| !line.is_empty()).for_each(|line| print(&format!("    {line}")));
     }
