@@ -63,6 +63,9 @@ impl Drop for Folder {
     }
 }
 
+/// How often a machine is switched on before it counts as one that does not come up.
+const HELLOS: u32 = 10;
+
 /// A process that ends with this value.
 struct Process(Child);
 
@@ -143,7 +146,18 @@ impl Machine {
         let machine = Self::over(network, move || running.command("system_reset"))?;
         // It is on: what it says of that must not be taken for what it says after a reset.
         let mut inner = machine.0.borrow_mut();
-        inner.receive().map_err(|error| io::Error::new(error.kind(), format!("the firmware says nothing: {error}")))?;
+        // QEMU drops what the machine sends before the stream is up, which may be after the machine is: then it says it again.
+        inner.stream.set_read_timeout(Some(PATIENCE / HELLOS))?;
+        let mut hello = inner.receive();
+        for _ in 1..HELLOS {
+            if hello.is_ok() {
+                break;
+            }
+            (inner.reset)()?;
+            hello = inner.receive();
+        }
+        inner.stream.set_read_timeout(Some(PATIENCE))?;
+        hello.map_err(|error| io::Error::new(error.kind(), format!("the firmware says nothing: {error}")))?;
         drop(inner);
         Ok(machine)
     }
