@@ -14,8 +14,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::Id;
 use nix::unistd::Pid;
 
-use super::super::pidfd;
 use super::super::server::exit_of;
+use super::super::{island, pidfd};
 use super::Outcome;
 
 /// How long a command that was told to end may take.
@@ -67,6 +67,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn start(line: u64, mut command: Command, timeout: Option<Duration>) -> io::Result<Self> {
+        island::unblocked_and_mortal(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
         let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)]
