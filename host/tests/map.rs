@@ -224,3 +224,104 @@ fn ten_thousand_lines_are_done_soon() {
     println!("10,000 lines in {:.1} s", began.elapsed().as_secs_f64());
     assert!(began.elapsed() < 3 * LONG);
 }
+
+/// What it says first on stderr, up to the end of the line, as numbers.
+fn first_numbers(child: &mut Child) -> Vec<i32> {
+    let mut words = String::new();
+    let mut byte = [0];
+    while !words.ends_with('\n') {
+        child.stderr.as_mut().unwrap().read_exact(&mut byte).unwrap();
+        words.push(byte[0].into());
+    }
+    words.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_command_has_no_signal_blocked_and_can_end_as_it_should() {
+    let blocked = map(&["sh", "-c", "grep SigBlk /proc/self/status"], "a\n");
+    assert_eq!(text(&blocked.stdout), "SigBlk:\t0000000000000000\n");
+    let script = "trap 'echo cleaned up; exit' TERM; sleep 60 & wait";
+    let output = map(&["--timeout", "300ms", "--", "sh", "-c", script], "a\n");
+    assert_eq!(text(&output.stdout), "cleaned up\n");
+}
+
+#[test]
+fn neither_a_group_of_ones_own_nor_a_deaf_ear_saves_from_the_second_interrupt() {
+    let script = "trap '' TERM HUP INT; setsid sh -c 'sleep 60; true' & sleep 0.3; echo $! $$ $(cat /proc/$!/task/*/children) >&2; wait; sleep 60";
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut child = start(&["sh", "-c", script]);
+        child.stdin.take().unwrap().write_all(b"1\n").unwrap();
+        let pids = first_numbers(&mut child);
+        assert!(pids.len() == 3 && pids.iter().all(|&pid| runs(pid)), "{pids:?}");
+        // Two that come before they are seen are one.
+        let ended = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+            thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(ended.code(), Some(1));
+        end_in_time(&pids);
+    }
+}
+
+#[test]
+fn the_second_interrupt_ends_it_though_nobody_reads_what_it_says() {
+    let mut child = start(&["sh", "-c", "echo $$ >&2; exec yes"]);
+    child.stdin.take().unwrap().write_all(b"1\n").unwrap();
+    let pids = first_numbers(&mut child);
+    for _ in 0..2 {
+        thread::sleep(Duration::from_millis(200));
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    end_in_time(&pids);
+}
+
+#[test]
+fn commands_do_not_outlive_it_when_it_is_killed_or_its_terminal_goes() {
+    for signal in [Signal::SIGKILL, Signal::SIGHUP] {
+        let mut child = start(&["sh", "-c", "echo $$ >&2; exec sleep 60"]);
+        child.stdin.take().unwrap().write_all(b"1\n").unwrap();
+        let pids = first_numbers(&mut child);
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        child.wait().unwrap();
+        end_in_time(&pids);
+    }
+}
+
+#[test]
+fn a_hangup_that_is_ignored_is() {
+    let mut child = Command::new("nohup")
+        .args([env!("CARGO_BIN_EXE_tidemill"), "map", "sh", "-c", "echo $$ >&2; sleep 0.5; echo done"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"1\n").unwrap();
+    first_numbers(&mut child);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "done\n".into()));
+}
+
+#[test]
+fn json_has_every_character_however_it_was_cut() {
+    // Three bytes each: no power of two is between two of them.
+    let script = "printf x; yes € | head -n 60000 | tr -d '\\n'; printf '\\342\\202'; printf '\\377' >&2";
+    let output = map(&["--json", "sh", "-c", script], "a\n");
+    let all = text(&output.stdout);
+    let events = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let said = |stream: &str| -> String {
+        events
+            .clone()
+            .filter(|event| event["stream"] == stream)
+            .map(|event| event["text"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert!(said("stdout") == format!("x{}\u{fffd}", "€".repeat(60_000)), "a character was cut, or lost");
+    assert_eq!(said("stderr"), "\u{fffd}");
+    assert!(all.lines().count() > 4, "it came in one piece");
+}

@@ -3,8 +3,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::process::CommandExt as _;
 
 use nix::libc;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::ForkResult;
 
 /// Runs before `main` in every process of a program that uses this module: a child takes its order here.
@@ -70,4 +73,14 @@ pub(super) unsafe fn remove_variable(name: &str) {
 pub(super) fn close_all_but_standard() {
     // SAFETY: before `main`, nothing in this program owns a descriptor.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+}
+
+/// Has a program begin with no signal blocked, whatever the thread blocks that starts it, and killed if that thread ends.
+pub(super) fn unblocked_and_mortal(command: &mut std::process::Command) {
+    let begin = || {
+        SigSet::empty().thread_set_mask()?;
+        Ok(set_pdeathsig(Signal::SIGKILL)?)
+    };
+    // SAFETY: between fork and exec it makes two system calls; it allocates nothing (an error is a number), and takes no lock.
+    unsafe { command.pre_exec(begin) };
 }

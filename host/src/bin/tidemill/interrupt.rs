@@ -9,20 +9,20 @@ use nix::sys::signal::{SigSet, Signal};
 /// A flag that the first SIGINT or SIGTERM sets, and calls `then`; the second ends the process at once. To be called
 /// before any other thread is there, since threads inherit what they block.
 pub(crate) fn flag(then: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
-    watch(&[Signal::SIGINT, Signal::SIGTERM], Duration::ZERO, then, None::<fn()>)
+    watch(&[Signal::SIGINT, Signal::SIGTERM], Duration::ZERO, then, None::<fn()>, || ())
 }
 
 /// As [`flag`]; a SIGHUP calls `again`.
 pub(crate) fn flag_and_hangup(then: impl Fn() + Send + 'static, again: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
-    watch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP], Duration::ZERO, then, Some(again))
+    watch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP], Duration::ZERO, then, Some(again), || ())
 }
 
 /// As [`flag`], for who has others to end: what a terminal sends when it is closed (unless `nohup` has it ignored) or is told to
-/// quit counts, too, and the second ends the process only after `patience`.
-pub(crate) fn flag_for_all(patience: Duration) -> Arc<AtomicBool> {
+/// quit counts, too, and the second ends the process only after `patience`, and calls `last` before.
+pub(crate) fn flag_for_all(patience: Duration, last: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     let mut signals = vec![Signal::SIGINT, Signal::SIGTERM];
     signals.extend([Signal::SIGHUP, Signal::SIGQUIT].into_iter().filter(|&signal| !is_ignored(signal)));
-    watch(&signals, patience, || (), None::<fn()>)
+    watch(&signals, patience, || (), None::<fn()>, last)
 }
 
 fn is_ignored(signal: Signal) -> bool {
@@ -36,6 +36,7 @@ fn watch(
     patience: Duration,
     then: impl Fn() + Send + 'static,
     again: Option<impl Fn() + Send + 'static>,
+    last: impl Fn() + Send + 'static,
 ) -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let signals: SigSet = signals.iter().copied().collect();
@@ -51,7 +52,10 @@ fn watch(
                         flag.store(true, Ordering::Relaxed);
                         then();
                     }
-                    (_, Some(first)) if first.elapsed() >= patience => std::process::exit(1),
+                    (_, Some(first)) if first.elapsed() >= patience => {
+                        last();
+                        std::process::exit(1);
+                    }
                     _ => {}
                 }
             }

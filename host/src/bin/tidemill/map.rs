@@ -35,10 +35,11 @@ pub(crate) fn run(args: &Map) -> Result<(), Failure> {
         When::Now => Halt::Now,
     };
     // It is looked at ten times a second.
-    options.stop = interrupt::flag_for_all(PATIENCE);
+    options.stop = interrupt::flag_for_all(PATIENCE, commands::kill_all);
     let lines = io::stdin().lock();
     let done = if args.json {
-        commands::run(&options, lines, &mut |event: Event<'_>| json(&event))
+        let mut cut = <[Vec<u8>; 2]>::default();
+        commands::run(&options, lines, &mut |event: Event<'_>| json(&event, &mut cut))
     } else {
         let mut person = Person::new();
         commands::run(&options, lines, &mut |event: Event<'_>| person.tell(&event))
@@ -129,17 +130,24 @@ fn pass_on(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
-fn json(event: &Event<'_>) -> io::Result<()> {
+/// `cut`: the bytes of a character whose rest is still to come, by stream. A line's words come together.
+fn json(event: &Event<'_>, cut: &mut [Vec<u8>; 2]) -> io::Result<()> {
     let object = match event {
         Event::Started { line, pid } => Object::event("started").number("line", line).number("pid", pid),
-        Event::Said { line, stream, bytes } => Object::event("said")
-            .number("line", line)
-            .text("stream", if *stream == Stream::Out { "stdout" } else { "stderr" })
-            .text("text", &String::from_utf8_lossy(bytes)),
+        Event::Said { line, stream, bytes } => {
+            let cut = &mut cut[usize::from(*stream == Stream::Err)];
+            cut.extend_from_slice(bytes);
+            let rest = cut.split_off(whole(cut));
+            let bytes = std::mem::replace(cut, rest);
+            return said(*line, *stream, &bytes);
+        }
         Event::Retry { line, outcome } => {
             Object::event("retry").number("line", line).text("reason", &outcome.to_string())
         }
         Event::Ended { line, text, outcome, tries, took } => {
+            for (bytes, stream) in cut.iter_mut().zip([Stream::Out, Stream::Err]) {
+                said(*line, stream, &std::mem::take(bytes))?;
+            }
             let code = match outcome {
                 Outcome::Ended(exit @ (Exit::Code(_) | Exit::Signal(_))) => Some(exit.exitcode()),
                 _ => None,
@@ -157,6 +165,26 @@ fn json(event: &Event<'_>) -> io::Result<()> {
     pass_on(io::stdout().lock(), format!("{}\n", object.finish()).as_bytes())
 }
 
+fn said(line: u64, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let object = Object::event("said")
+        .number("line", line)
+        .text("stream", if stream == Stream::Out { "stdout" } else { "stderr" })
+        .text("text", &String::from_utf8_lossy(bytes));
+    pass_on(io::stdout().lock(), format!("{}\n", object.finish()).as_bytes())
+}
+
+/// How many of the bytes come before a character whose end is not there.
+fn whole(bytes: &[u8]) -> usize {
+    let mut starts = (1..=bytes.len().min(3)).map(|back| bytes.len() - back);
+    let is_cut = |from: &usize| {
+        std::str::from_utf8(&bytes[*from..]).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    starts.find(is_cut).unwrap_or(bytes.len())
+}
+
 fn done_json(summary: &Summary) -> io::Result<()> {
     let object = Object::event("finished")
         .number("lines", summary.lines)
@@ -169,6 +197,18 @@ fn done_json(summary: &Summary) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_character_is_whole_or_waits() {
+        for (bytes, len) in [(&b""[..], 0), (b"ab", 2), (b"a\xe2", 1), (b"a\xe2\x82", 1), (b"a\xe2\x82\xac", 4)] {
+            assert_eq!(whole(bytes), len, "{bytes:?}");
+        }
+        assert_eq!(
+            (whole(b"a\xff"), whole(b"a\x82\x82"), whole(b"\xf0\x9f\x8c")),
+            (2, 3, 0),
+            "what is none never waits"
+        );
+    }
 
     #[test]
     fn every_template_is_one() {

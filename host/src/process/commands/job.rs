@@ -1,7 +1,7 @@
 //! One command that runs.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -14,9 +14,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::Id;
 use nix::unistd::Pid;
 
-use super::super::pidfd;
 use super::super::server::exit_of;
+use super::super::{island, pidfd};
 use super::Outcome;
+use super::tree::strays;
 
 /// How long a command that was told to end may take.
 const GRACE: Duration = Duration::from_secs(1);
@@ -75,6 +76,7 @@ struct Ending {
 
 impl Job {
     pub(super) fn start(line: u64, mut command: Command, timeout: Option<Duration>) -> io::Result<Self> {
+        island::unblocked_and_mortal(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
         let streams = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)]
@@ -184,39 +186,6 @@ impl Drop for Job {
             let _ = self.child.wait();
         }
     }
-}
-
-/// Those in the tree below the leader of a group that are in other groups (by `setsid`, say). One whose parent has ended, as a
-/// daemon's has, is in no tree.
-fn strays(group: i32) -> Vec<OwnedFd> {
-    let (mut found, mut parents) = (Vec::new(), vec![group]);
-    while let Some(parent) = parents.pop() {
-        for child in children(parent) {
-            // Its number may be another's by now: held fast first, and then asked whose child it is.
-            let Ok(pidfd) = pidfd::open(child) else { continue };
-            let Some((its_parent, its_group)) = parent_and_group(child) else { continue };
-            if its_parent == parent {
-                parents.push(child);
-                if its_group != group {
-                    found.push(pidfd);
-                }
-            }
-        }
-    }
-    found
-}
-
-fn children(pid: i32) -> Vec<i32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
-}
-
-fn parent_and_group(pid: i32) -> Option<(i32, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which may contain anything, and the state.
-    let mut numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(1).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! A command for each line: what `xargs -P` and GNU `parallel` do, supervised as a pool's workers are.
 //!
-//! Each command runs in a process group of its own, known by a pidfd, with nothing to read; it may be timed, tried again, and
-//! is ended with all that it started. One thread does it all. However many lines there are and however much the commands
-//! say, memory is bounded: a line is read when there is a place for its command, and what is said before its turn lies in a
-//! nameless file.
+//! Each command runs in a process group of its own, known by a pidfd, with nothing to read and no signal blocked; it may be
+//! timed, tried again, and is ended with all that it started. It is killed if this process is. One thread does it all.
+//! However many lines there are and however much the commands say, memory is bounded: a line is read when there is a place
+//! for its command, and what is said before its turn lies in a nameless file.
 //!
 //! ```
 //! use std::fs::File;
@@ -27,6 +27,7 @@
 mod job;
 mod lines;
 mod spool;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -44,6 +45,7 @@ use crate::socket::wait_for_any;
 use job::Job;
 use lines::Lines;
 use spool::{PART, Spill, Spool};
+pub use tree::kill_all;
 
 /// So far may the commands be ahead of the one whose turn it is.
 const AHEAD: u64 = 1024;
