@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -246,37 +246,38 @@ fn a_command_has_no_signal_blocked_and_can_end_as_it_should() {
 }
 
 #[test]
-fn neither_a_group_of_ones_own_nor_a_deaf_ear_saves_from_the_second_interrupt() {
+fn neither_a_group_of_ones_own_nor_a_deaf_ear_saves_from_interrupts() {
     let script = "trap '' TERM HUP INT; setsid sh -c 'sleep 60; true' & sleep 0.3; echo $! $$ $(cat /proc/$!/task/*/children) >&2; wait; sleep 60";
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut child = start(&["sh", "-c", script]);
         child.stdin.take().unwrap().write_all(b"1\n").unwrap();
         let pids = first_numbers(&mut child);
         assert!(pids.len() == 3 && pids.iter().all(|&pid| runs(pid)), "{pids:?}");
-        // Two that come before they are seen are one.
-        let ended = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-            thread::sleep(Duration::from_millis(50));
-        };
-        assert_eq!(ended.code(), Some(1));
+        assert_eq!(interrupted(&mut child, signal).code(), Some(1));
         end_in_time(&pids);
     }
 }
 
 #[test]
-fn the_second_interrupt_ends_it_though_nobody_reads_what_it_says() {
+fn interrupts_end_it_though_nobody_reads_what_it_says() {
     let mut child = start(&["sh", "-c", "echo $$ >&2; exec yes"]);
     child.stdin.take().unwrap().write_all(b"1\n").unwrap();
     let pids = first_numbers(&mut child);
-    for _ in 0..2 {
-        thread::sleep(Duration::from_millis(200));
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(interrupted(&mut child, Signal::SIGINT).code(), Some(1));
     end_in_time(&pids);
+}
+
+/// Interrupted again and again, as by somebody who has no patience. How it ended.
+fn interrupted(child: &mut Child, signal: Signal) -> ExitStatus {
+    for _ in 0..200 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    panic!("ten seconds of interrupts do not end it");
 }
 
 #[test]
