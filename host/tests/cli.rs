@@ -314,7 +314,7 @@ fn bad_input_gives_one_line_the_right_status_and_leaves_nothing() {
         (get("gopher://h/f"), 2, "unknown scheme 'gopher'"),
         (vec!["get", "sim://mill/1KiB", "--info"], 2, "--info is about http: and https: URLs"),
         (with(&["-u", "a:b", "http://i/f"]), 2, "mirrors do not go together with"),
-        (with(&["--proxy", "socks5://p"]), 2, "--proxy: proxy: unsupported scheme"),
+        (with(&["--proxy", "socks5://p"]), 2, "--proxy: unsupported scheme"),
         (with(&["--cacert", "/no/such.pem"]), 1, "/no/such.pem: no such file"),
         (with(&["--cookies", "/no/such"]), 1, "/no/such: "),
         (with(&["-d", "@/no/such"]), 1, "/no/such: no such file"),
