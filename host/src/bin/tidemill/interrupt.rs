@@ -9,20 +9,37 @@ use nix::sys::signal::{SigSet, Signal};
 /// A flag that the first SIGINT or SIGTERM sets, and calls `then`; the second ends the process at once. To be called
 /// before any other thread is there, since threads inherit what they block.
 pub(crate) fn flag(then: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
-    watch(&[Signal::SIGINT, Signal::SIGTERM], Duration::ZERO, then, None::<fn()>, || ())
+    watch(&[Signal::SIGINT, Signal::SIGTERM], move |_, flag| set(flag, &then))
 }
 
 /// As [`flag`]; a SIGHUP calls `again`.
 pub(crate) fn flag_and_hangup(then: impl Fn() + Send + 'static, again: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
-    watch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP], Duration::ZERO, then, Some(again), || ())
+    watch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP], move |signal, flag| match signal {
+        Signal::SIGHUP => again(),
+        _ => set(flag, &then),
+    })
 }
 
 /// As [`flag`], for who has others to end: what a terminal sends when it is closed (unless `nohup` has it ignored) or is told to
-/// quit counts, too, and the second ends the process only after `patience`, and calls `last` before.
+/// quit counts, too, and another ends the process only `patience` after the first, and calls `last` before.
 pub(crate) fn flag_for_all(patience: Duration, last: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     let mut signals = vec![Signal::SIGINT, Signal::SIGTERM];
     signals.extend([Signal::SIGHUP, Signal::SIGQUIT].into_iter().filter(|&signal| !is_ignored(signal)));
-    watch(&signals, patience, || (), None::<fn()>, last)
+    let mut first = None;
+    watch(&signals, move |_, flag| {
+        flag.store(true, Ordering::Relaxed);
+        if first.get_or_insert_with(Instant::now).elapsed() >= patience {
+            last();
+            std::process::exit(1);
+        }
+    })
+}
+
+fn set(flag: &AtomicBool, then: impl Fn()) {
+    if flag.swap(true, Ordering::Relaxed) {
+        std::process::exit(1);
+    }
+    then();
 }
 
 fn is_ignored(signal: Signal) -> bool {
@@ -31,33 +48,14 @@ fn is_ignored(signal: Signal) -> bool {
     mask.is_some_and(|mask| mask & 1 << (signal as i32 - 1) != 0)
 }
 
-fn watch(
-    signals: &[Signal],
-    patience: Duration,
-    then: impl Fn() + Send + 'static,
-    again: Option<impl Fn() + Send + 'static>,
-    last: impl Fn() + Send + 'static,
-) -> Arc<AtomicBool> {
+fn watch(signals: &[Signal], mut heard: impl FnMut(Signal, &AtomicBool) + Send + 'static) -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let signals: SigSet = signals.iter().copied().collect();
     if signals.thread_block().is_ok() {
         let flag = Arc::clone(&flag);
         std::thread::spawn(move || {
-            let mut first = None;
             while let Ok(signal) = signals.wait() {
-                match (&again, first) {
-                    (Some(again), _) if signal == Signal::SIGHUP => again(),
-                    (_, None) => {
-                        first = Some(Instant::now());
-                        flag.store(true, Ordering::Relaxed);
-                        then();
-                    }
-                    (_, Some(first)) if first.elapsed() >= patience => {
-                        last();
-                        std::process::exit(1);
-                    }
-                    _ => {}
-                }
+                heard(signal, &flag);
             }
         });
     }

@@ -3,46 +3,41 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::super::pidfd;
 
 /// Kills all that descends from this process, for who has to end before [`run`](super::run) can return: it may be held up
 /// by whoever is told. One whose parent has ended descends from it no longer.
 pub fn kill_all() {
-    let this = std::process::id() as i32;
-    let mut all = vec![this];
-    let mut at = 0;
-    while let Some(&parent) = all.get(at) {
-        at += 1;
-        // A number may have come to stand for another meanwhile.
-        let new: Vec<i32> = children(parent).into_iter().filter(|child| !all.contains(child)).collect();
-        all.extend(new);
-    }
+    let all = below(std::process::id() as i32);
     // Stopped, none starts another; and the commands come last, for with the last of them `run` returns, and this process
     // may end.
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-        for &pid in all.iter().skip(1).rev() {
-            let _ = kill(Pid::from_raw(pid), signal);
+        for (_, process) in all.iter().rev() {
+            let _ = pidfd::send(process, signal);
         }
     }
 }
 
-/// Those in the tree below the leader of a group that are in other groups (by `setsid`, say). One whose parent has ended, as a
-/// daemon's has, is in no tree.
+/// Those in the tree below the leader of a group that are in other groups (by `setsid`, say).
 pub(super) fn strays(group: i32) -> Vec<OwnedFd> {
-    let (mut found, mut parents) = (Vec::new(), vec![group]);
+    below(group).into_iter().filter(|(its_group, _)| *its_group != group).map(|(_, process)| process).collect()
+}
+
+/// All in the tree below a process, its children first, each with its group. One whose parent has ended, as a daemon's has,
+/// is in no tree.
+fn below(process: i32) -> Vec<(i32, OwnedFd)> {
+    let (mut found, mut parents) = (Vec::new(), vec![process]);
     while let Some(parent) = parents.pop() {
         for child in children(parent) {
             // Its number may be another's by now: held fast first, and then asked whose child it is.
             let Ok(pidfd) = pidfd::open(child) else { continue };
-            let Some((its_parent, its_group)) = parent_and_group(child) else { continue };
-            if its_parent == parent {
+            if let Some((its_parent, group)) = parent_and_group(child)
+                && its_parent == parent
+            {
                 parents.push(child);
-                if its_group != group {
-                    found.push(pidfd);
-                }
+                found.push((group, pidfd));
             }
         }
     }
